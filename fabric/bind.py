@@ -1,0 +1,149 @@
+"""From a schedule on a network to the engine's own words: capacities, coefficients, bytes, delays, waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .engine.flows import Flows
+from .network import Network
+from .routing import Routes, Rule, find_routes
+from .schedule import REDUCE, Schedule, pointers, ranges
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Overheads:
+    """Fixed costs in s. Every transfer pays one overhead and the latency of its route.
+
+    alpha_link: of a transfer that stays off the NICs. alpha_efa: of one that crosses a NIC, end to end.
+    start: once, before the first transfers of a collective. per_destination: a rank issues the transfers of one step one
+    after another; the j-th (from 1) starts j times this later. latency: False ignores the links' latencies.
+    """
+
+    alpha_link: float = 0.0
+    alpha_efa: float = 0.0
+    start: float = 0.0
+    per_destination: float = 0.0
+    latency: bool = True
+
+
+NO_OVERHEADS = Overheads(latency=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Placement:
+    """A schedule and the network's rank for each of its ranks."""
+
+    schedule: Schedule
+    ranks: I64
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """Which routes the transfers of some placements take: independent of sizes, so found once for all of them.
+
+    pair: [T] index into `routes` of every transfer, placement after placement.
+    """
+
+    routes: Routes
+    pair: I64
+
+
+def route_traffic(network: Network, placements: Sequence[Placement], rule: Rule | None = None) -> Traffic:
+    """Find the route of every distinct pair of ranks that exchanges anything."""
+    source = np.concatenate([placed.ranks[placed.schedule.source] for placed in placements])
+    destination = np.concatenate([placed.ranks[placed.schedule.destination] for placed in placements])
+    pairs, inverse = np.unique(source * network.nodes + destination, return_inverse=True)
+    return Traffic(find_routes(network, pairs // network.nodes, pairs % network.nodes, rule), inverse.astype(np.int64))
+
+
+def bind(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> Flows:
+    """The flows of some placements that run at the same time: one per transfer, placement after placement."""
+    schedules = [placed.schedule for placed in placements]
+    sizes = np.concatenate([schedule.bytes for schedule in schedules])
+    flow, capacity, coefficient = _uses(network, placements, traffic)
+    order = np.argsort(flow, kind="stable")
+    offsets = np.cumsum([0] + [schedule.transfers for schedule in schedules])
+    wait_ptr = pointers(np.concatenate([np.diff(schedule.wait_ptr) for schedule in schedules]))
+    wait_ids = np.concatenate([schedule.wait_ids + offset for schedule, offset in zip(schedules, offsets)])
+    return Flows.build(
+        network.capacity,
+        sizes,
+        (pointers(np.bincount(flow, minlength=len(sizes))), capacity[order]),
+        coefficients=coefficient[order],
+        delay=_delays(network, placements, traffic, overheads),
+        start=overheads.start,
+        waits=(wait_ptr, wait_ids),
+        repeat=np.concatenate([_or_ones(schedule.repeat, schedule.transfers) for schedule in schedules]).astype(np.int64),
+        label=np.concatenate([schedule.step for schedule in schedules]),
+    )
+
+
+def _uses(network: Network, placements: Sequence[Placement], traffic: Traffic) -> tuple[I64, I64, F64]:
+    """(flow, capacity, coefficient) of every use: the links of the route and the resources at both ends.
+
+    A stored transfer of multiplicity p on a capacity that stands for q loads each of them p / q times (orbit counting).
+    """
+    ptr, pair = traffic.routes.ptr, traffic.pair
+    count = np.diff(ptr)[pair]
+    hops = ranges(ptr[pair], ptr[pair + 1])
+    flow = np.repeat(np.arange(len(pair)), count)
+    capacity, coefficient = traffic.routes.links[hops], traffic.routes.share[hops]
+    if network.resources:
+        ends = _resource_uses(network, placements)
+        flow, capacity, coefficient = (np.concatenate(both) for both in zip((flow, capacity, coefficient), ends))
+    multiplicity = np.concatenate([_or_ones(p.schedule.multiplicity, p.schedule.transfers) for p in placements])
+    return flow, capacity, coefficient * multiplicity[flow] / network.multiplicity[capacity]
+
+
+def _resource_uses(network: Network, placements: Sequence[Placement]) -> tuple[I64, I64, F64]:
+    """(flow, capacity, coefficient) of the resources of the ranks where transfers start and end."""
+    source = np.concatenate([placed.ranks[placed.schedule.source] for placed in placements])
+    destination = np.concatenate([placed.ranks[placed.schedule.destination] for placed in placements])
+    reduces = np.concatenate([placed.schedule.operation for placed in placements]) == REDUCE
+    flows, capacities, coefficients = [], [], []
+    for index, (node, data) in enumerate(network.resources):
+        receive = data.get("receive", 0.0)
+        for mask, use in (
+            (source == node, data.get("send", 0.0)),
+            ((destination == node) & ~reduces, receive),
+            ((destination == node) & reduces, data.get("reduce", receive)),
+        ):
+            flow = np.flatnonzero(mask) if use else np.empty(0, dtype=np.int64)
+            flows.append(flow)
+            capacities.append(np.full(len(flow), network.links + index))
+            coefficients.append(np.full(len(flow), float(use)))
+    return np.concatenate(flows), np.concatenate(capacities), np.concatenate(coefficients)
+
+
+def _delays(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> F64:
+    """[T] the fixed delay of every transfer."""
+    efa, latency = traffic.routes.efa[traffic.pair], traffic.routes.latency[traffic.pair]
+    delay = np.where(efa, overheads.alpha_efa, overheads.alpha_link)
+    if overheads.latency:
+        delay = delay + latency
+    if overheads.per_destination:
+        delay = delay + overheads.per_destination * np.concatenate([_issue_order(p.schedule) for p in placements])
+    return delay
+
+
+def _issue_order(schedule: Schedule) -> F64:
+    """[T] 1, 2, ... among the transfers of one rank and step, nearest higher rank first (so all ranks do alike)."""
+    distance = (schedule.destination - schedule.source) % schedule.ranks
+    order = np.lexsort((distance, schedule.step, schedule.source))
+    source, step = schedule.source[order], schedule.step[order]
+    first = np.concatenate(([True], (source[1:] != source[:-1]) | (step[1:] != step[:-1])))
+    position = np.arange(len(order))
+    place = np.empty(len(order))
+    place[order] = position - np.maximum.accumulate(np.where(first, position, 0)) + 1
+    return place
+
+
+def _or_ones(values: NDArray[np.float64] | NDArray[np.int64] | None, count: int) -> F64:
+    return np.ones(count) if values is None else values.astype(np.float64)

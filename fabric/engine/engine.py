@@ -1,0 +1,301 @@
+"""Run flows: step by step (`Engine`) or to the end (`solve`)."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from time import perf_counter
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import InputError, RunError, unknown
+from . import kernel, state
+from .certificate import certify
+from .flows import I64, Flows, History, Outcome
+from .history import Recorder
+
+KERNELS = ("auto", "python", "numba", "exact")
+STATES = {kernel.DONE: "done", kernel.STALLED: "stalled", kernel.UNTIL: "until", kernel.WATCHED: "watched"}
+
+# Plain Python handles about 8 million units of work a second; loading the compiled kernel takes longer than these many units.
+PYTHON_WORK = 2_000_000
+CHUNK = 0.2  # s between looks at the keyboard and calls of `progress`
+BYTES_PER_FLOW, BYTES_PER_ENTRY, BYTES_PER_WAIT, BYTES_PER_CAPACITY = 240, 40, 12, 190
+LIST_FACTOR = 4  # Python numbers beside array elements
+
+
+class Progress(NamedTuple):
+    """Where a run stands: the time (s), the watched flows finished since the last call, and why it returned."""
+
+    time: float
+    completed: I64
+    state: str
+
+
+@dataclass(frozen=True)
+class Stall:
+    """A flow that cannot finish by itself, and why: capacities of zero on its route, unfinished flows before it, or held."""
+
+    flow: int
+    capacities: tuple[int, ...]
+    flows: tuple[int, ...]
+    held: bool
+
+    def __str__(self) -> str:
+        reasons = []
+        if self.capacities:
+            reasons.append("has no bandwidth on capacity " + ", ".join(map(str, self.capacities)))
+        if self.flows:
+            reasons.append("waits for flow " + ", ".join(map(str, self.flows)))
+        if self.held:
+            reasons.append("is held")
+        return f"flow {self.flow} " + " and ".join(reasons)
+
+
+class Engine:
+    """A run that can be stepped.
+
+    Options: `kernel` "python", "numba", "exact" (Fractions) or "auto" (by estimated work); `method` "repair", "full" or
+    "hybrid"; `tolerance` the relative change of capacities allowed to the solution; `verify` certifies max-min fairness in
+    every epoch; `held` flows wait for `release`; `advance` returns at each completion of a `watch` flow; `record` keeps the load
+    of every capacity over time; `progress` is called a few times a second in long runs.
+    Raises InputError for options out of range and RunError for a run that cannot fit into memory.
+    """
+
+    def __init__(
+        self,
+        flows: Flows,
+        *,
+        kernel: str = "auto",
+        method: str = "hybrid",
+        tolerance: float = 0.0,
+        verify: bool = False,
+        held: Iterable[int] | None = None,
+        watch: Iterable[int] | None = None,
+        record: bool = False,
+        progress: Callable[[Engine], None] | None = None,
+    ) -> None:
+        if kernel not in KERNELS:
+            raise InputError(unknown("kernel", kernel, KERNELS))
+        if method not in state.METHODS:
+            raise InputError(unknown("method", method, list(state.METHODS)))
+        if not 0 <= tolerance < 1:
+            raise InputError(f"tolerance is {tolerance}: expected a number from 0 to below 1")
+        self.flows = flows
+        self.tolerance = tolerance
+        self._held = set(self._indices("held", held).tolist())
+        watched = self._indices("watch", watch)
+        check_memory(flows)
+        self._kernel = "numba" if kernel == "auto" and estimated_work(flows) > PYTHON_WORK else kernel
+        self._verify, self._recorder = verify, Recorder(len(flows.capacity)) if record else None
+        self._progress, self._time = progress, 0.0
+        columns = state.make_state(flows, method=method, tolerance=tolerance, held=sorted(self._held), watch=watched)
+        if self._kernel == "exact":
+            columns = state.first_rules(state.as_lists(columns, exact=True), tolerance)
+        elif self._kernel != "numba":
+            columns = state.as_lists(columns)
+        self._columns = columns
+
+    @property
+    def time(self) -> float:
+        """The current time, s."""
+        return self._time
+
+    @property
+    def finished(self) -> int:
+        """How many flows have finished."""
+        return int(self._columns.count[kernel.FINISHED_N])
+
+    def advance(self, until: float = np.inf) -> Progress:
+        """Run on to the next watched completion, to `until` (s), or until nothing happens by itself any more.
+
+        In the last two cases the clock stands at `until` if that is finite. A later release() or set_capacity() may wake a
+        stalled run.
+        """
+        if until < self._time:
+            raise InputError(f"cannot advance to {until} s: the time is {self._time} s already")
+        code = self._run(until)
+        columns = self._columns
+        hits = np.array(columns.hits[: columns.count[kernel.HITS_N]], dtype=np.int64)
+        columns.count[kernel.HITS_N] = 0
+        now = float(columns.clock[kernel.NOW] + columns.clock[kernel.BASE])
+        self._time = until if code != kernel.WATCHED and until < np.inf else max(self._time, now)
+        return Progress(self._time, hits, STATES[code])
+
+    def set_capacity(self, index: int, value: float) -> None:
+        """Change a capacity (bytes/s) at the current time."""
+        if not 0 <= index < len(self.flows.capacity):
+            raise InputError(f"capacity {index} does not exist: expected 0..{len(self.flows.capacity) - 1}")
+        if not (np.isfinite(value) and value >= 0):
+            raise InputError(f"capacity[{index}] is set to {value}: expected a finite number >= 0")
+        kernel.set_limit(self._columns, index, Fraction(value) if self._kernel == "exact" else value)
+
+    def release(self, ids: Iterable[int]) -> None:
+        """Let held flows go, at the current time."""
+        for flow in self._indices("release", ids).tolist():
+            if flow not in self._held:
+                raise InputError(f"flow {flow} is not held: it was released before or never held")
+            self._held.remove(flow)
+            self._columns.waits[flow] -= 1
+            if self._columns.waits[flow] == 0 and self._columns.count[kernel.LAUNCHED]:
+                kernel.admit(self._columns, flow)
+
+    def stalled(self, most: int = 10) -> list[Stall]:
+        """The first `most` flows that cannot finish by themselves as things are, those without bandwidth first."""
+        columns, flows = self._columns, self.flows
+        phase = np.asarray(columns.phase)
+        dead = [f for f in np.flatnonzero(phase == kernel.SENDING).tolist() if columns.rate[f] == 0]
+        waiting = np.flatnonzero(phase == kernel.WAITING).tolist()
+        return [self._stall(f, phase) for f in (dead + waiting)[:most]] if len(flows.bytes) else []
+
+    def outcome(self) -> Outcome:
+        """What has happened up to now; complete once advance() has answered "done"."""
+        return make_outcome(self.flows, self._columns, self.tolerance, self._recorder and self._recorder.history())
+
+    def _stall(self, flow: int, phase: npt.NDArray[Any]) -> Stall:
+        columns, flows = self._columns, self.flows
+        route = flows.route_ids[flows.route_ptr[flow] : flows.route_ptr[flow + 1]].tolist()
+        before = flows.wait_ids[flows.wait_ptr[flow] : flows.wait_ptr[flow + 1]].tolist()
+        dead = tuple(k for k in route if columns.limit[k] == 0) if phase[flow] == kernel.SENDING else ()
+        return Stall(flow, dead, tuple(f for f in before if phase[f] != kernel.FINISHED), flow in self._held)
+
+    def _indices(self, name: str, ids: Iterable[int] | None) -> I64:
+        array = np.unique(np.fromiter(() if ids is None else ids, np.int64))
+        bad = array[(array < 0) | (array >= len(self.flows.bytes))]
+        if len(bad):
+            raise InputError(f"{name}: flow {bad[0]} does not exist: expected 0..{len(self.flows.bytes) - 1}")
+        return array
+
+    def _run(self, until: float) -> int:
+        rounds = 1 if self._verify or self._recorder else 256
+        while True:
+            started = perf_counter()
+            code = self._step(until, rounds)
+            if self._verify:
+                certify(self.flows, self._columns, self.tolerance)
+            if self._recorder:
+                self._recorder.note(self._columns)
+            if code != kernel.PAUSED:
+                return code
+            if rounds > 1 and perf_counter() - started < CHUNK / 2:
+                rounds *= 2
+            elif self._progress:
+                self._progress(self)
+
+    def _step(self, until: float, rounds: int) -> int:
+        if self._kernel == "auto" and self._columns.count[kernel.WORK] > PYTHON_WORK:
+            self._kernel, self._columns = "numba", state.as_arrays(self._columns)
+        if self._kernel != "numba":
+            return kernel.advance(self._columns, until, rounds)
+        from .compiled import compiled_advance, notice
+
+        with notice():
+            return int(compiled_advance()(self._columns, float(until), rounds))
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during solve(): `outcome` is what had happened by then, marked as partial."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(f"interrupted at {outcome.time:.9g} s of simulated time")
+        self.outcome = outcome
+
+
+def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options: Any) -> Outcome:
+    """Run all flows to the end; flows that stall have finish nan and are explained in `Outcome.stalls`.
+
+    With symmetry "auto" larger instances are searched for flows that must behave alike, and one of each kind is run where that makes
+    the instance much smaller. The options are those of `Engine`. Ctrl-C raises Interrupted with the partial outcome.
+    """
+    from .symmetry import expand, find_classes, quotient
+
+    if symmetry not in ("auto", "off"):
+        raise InputError(unknown("symmetry", symmetry, ("auto", "off")))
+    classes = find_classes(flows) if symmetry == "auto" else None
+    engine = Engine(flows if classes is None else quotient(flows, classes), **options)
+
+    def finish(partial: bool) -> Outcome:
+        outcome = replace(engine.outcome(), partial=partial, stalls=tuple(map(str, engine.stalled())))
+        return outcome if classes is None else expand(outcome, classes, flows)
+
+    try:
+        while engine.advance().state == "watched":
+            pass
+    except KeyboardInterrupt:
+        raise Interrupted(finish(True)) from None
+    return finish(False)
+
+
+def estimated_work(flows: Flows) -> float:
+    """Units of work (about one visit of one route entry) of a run, from what is known before it.
+
+    Each change of rates visits the flows then sending; there are about as many changes as distinct sizes and starts, and labels tell
+    how many flows are not sending at the same time.
+    """
+    entries = len(flows.route_ids)
+    if entries * 6 > PYTHON_WORK:
+        return 6.0 * entries
+    kinds = max(len(np.unique(flows.bytes)), len(np.unique(flows.start)))
+    steps = len(np.unique(flows.label))
+    return entries * (6 + kinds / steps)
+
+
+def check_memory(flows: Flows) -> None:
+    """Refuse, with the numbers, a run that cannot fit into the memory that is free."""
+    need = (BYTES_PER_FLOW * len(flows.bytes) + BYTES_PER_ENTRY * len(flows.route_ids)
+            + BYTES_PER_WAIT * len(flows.wait_ids) + BYTES_PER_CAPACITY * len(flows.capacity))
+    free = free_memory()
+    if need > free:
+        raise RunError(f"{len(flows.bytes):,} flows with {len(flows.route_ids):,} route entries need about "
+                       f"{need / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free")
+
+
+def free_memory() -> float:
+    """Bytes of memory that a new program can have; inf where the system does not tell."""
+    try:
+        with open("/proc/meminfo") as lines:
+            table = dict(line.split(":") for line in lines)
+        return float(table["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        try:
+            return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        except (AttributeError, ValueError, OSError):
+            return np.inf
+
+
+def make_outcome(flows: Flows, columns: kernel.State, tolerance: float, history: History | None) -> Outcome:
+    """Read the columns of a run."""
+    get = state.column
+    clock = [float(value) for value in columns.clock]
+    now = clock[kernel.NOW]
+    phase = get(columns, "phase")
+    born, died = get(columns, "born"), get(columns, "died")
+    born_base, died_base = get(columns, "born_base"), get(columns, "died_base")
+    eligible = born_base + born
+    sending = phase == kernel.SENDING
+    rounds = flows.repeat - get(columns, "left")
+    gone = np.where(sending, flows.bytes - (get(columns, "rest") - get(columns, "rate") * (now - get(columns, "anchor"))), 0.0)
+    moved = flows.bytes * rounds + np.clip(gone, 0.0, flows.bytes)
+    per_entry = np.repeat(moved, np.diff(flows.route_ptr)) * flows.route_coef
+    used = get(columns, "users") > 0
+    saturated = used & np.isfinite(get(columns, "level"))
+    ended = np.any(np.isfinite(died))
+    return Outcome(
+        eligible=eligible,
+        begin=eligible + flows.delay,
+        finish=died_base + died,
+        duration=(died_base - born_base) + (died - born),
+        carried=np.bincount(flows.route_ids, per_entry, len(flows.capacity)),
+        busy=get(columns, "busy") + np.where(used, now - get(columns, "busy_since"), 0.0),
+        full=get(columns, "full") + np.where(saturated, now - get(columns, "full_since"), 0.0),
+        epochs=int(columns.count[kernel.EPOCHS]),
+        time=clock[kernel.LAST] + clock[kernel.LAST_BASE] if ended else 0.0,
+        elapsed=(clock[kernel.LAST] - clock[kernel.FIRST]) + (clock[kernel.LAST_BASE] - clock[kernel.FIRST_BASE]) if ended else 0.0,
+        classes=len(flows.bytes),
+        flows=len(flows.bytes),
+        tolerance=tolerance,
+        history=history,
+    )

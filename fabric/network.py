@@ -1,0 +1,117 @@
+"""A topology compiled to arrays: links and resources are capacities, numbered once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topologies.check import check
+
+from .errors import InputError
+from .layout import Layout
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+
+
+class Network:
+    """The arrays of a graph that keeps the contract of `topologies`; the graph itself stays as it is.
+
+    K capacities: the L links in the order of (source, destination), then the resources that nodes own. N nodes.
+
+    capacity: [K] bytes/s. tier: [K] index into `tiers`. multiplicity: [K] how many equal capacities of the unfolded fabric
+    each stands for. latency: [L] s. source, destination: [L] node ids. names, sources, confidences: [K] texts.
+
+    Raises InputError with every fault of the graph.
+    """
+
+    def __init__(self, graph: nx.DiGraph[int]) -> None:
+        if faults := check(graph):
+            raise InputError(faults)
+        self.graph = graph
+        self.nodes = graph.number_of_nodes()
+        self.kind: list[str] = [graph.nodes[node]["kind"] for node in range(self.nodes)]
+        self.node_names: list[str] = [graph.nodes[node].get("name", f"node {node}") for node in range(self.nodes)]
+        self.ranks = sum(kind in ("chip", "core") for kind in self.kind)
+
+        edges = sorted(graph.edges(data=True), key=lambda edge: (edge[0], edge[1]))
+        self.links = len(edges)
+        self.source: I64 = np.array([u for u, _, _ in edges], dtype=np.int64)
+        self.destination: I64 = np.array([v for _, v, _ in edges], dtype=np.int64)
+        self.latency: F64 = np.array([data.get("latency", 0.0) for _, _, data in edges], dtype=np.float64)
+
+        owned = [
+            (node, name, data) for node in range(self.nodes) for name, data in graph.nodes[node].get("resources", {}).items()
+        ]
+        self.resources: list[tuple[int, dict[str, float]]] = [(node, data) for node, _, data in owned]
+        everything = [data for _, _, data in edges] + [data for _, _, data in owned]
+        words = [data.get("tier", "link") for _, _, data in edges] + [name for _, name, _ in owned]
+        self.tiers: list[str] = list(dict.fromkeys(words))
+        self.tier: I32 = np.array([self.tiers.index(word) for word in words], dtype=np.int32)
+        self.capacity: F64 = np.array([data["bandwidth"] for data in everything], dtype=np.float64)
+        self.multiplicity: F64 = np.array([data.get("multiplicity", 1) for data in everything], dtype=np.float64)
+        self.sources: list[str] = [data.get("source", "") for data in everything]
+        self.confidences: list[str] = [data.get("confidence", "given") for data in everything]
+
+    @cached_property
+    def names(self) -> list[str]:
+        """[K] "chip 0 -> chip 1", "chip 3 hbm"."""
+        links = [
+            f"{self.node_names[u]} -> {self.node_names[v]}" for u, v in zip(self.source.tolist(), self.destination.tolist())
+        ]
+        tiers = self.tier[self.links :].tolist()
+        return links + [f"{self.node_names[node]} {self.tiers[tier]}" for (node, _), tier in zip(self.resources, tiers)]
+
+    @cached_property
+    def _link_keys(self) -> I64:
+        return self.source * self.nodes + self.destination
+
+    def link_ids(self, sources: NDArray[np.int64], destinations: NDArray[np.int64]) -> I64:
+        """The link of each (source, destination); -1 where there is none."""
+        if not self.links:
+            return np.full(len(sources), -1, dtype=np.int64)
+        wanted = sources * self.nodes + destinations
+        position = np.minimum(np.searchsorted(self._link_keys, wanted), self.links - 1)
+        return np.where((self._link_keys[position] == wanted) & (sources >= 0) & (destinations >= 0), position, -1)
+
+    @cached_property
+    def crosses_nic(self) -> NDArray[np.bool_]:
+        """[L] whether a link starts or ends at a NIC."""
+        nic = np.array([kind == "nic" for kind in self.kind])
+        return nic[self.source] | nic[self.destination]
+
+    def layout(self, ranks: NDArray[np.int64]) -> Layout:
+        """What an algorithm may know of the fabric under one replica group: its shape where the group is the machine."""
+        whole = len(ranks) == self.ranks and bool((ranks == np.arange(self.ranks)).all())
+        attributes = self.graph.graph
+        shape, dims = attributes.get("shape", ""), tuple(attributes.get("dims", ()))
+        if not whole:
+            return Layout(len(ranks))
+        if shape == "cluster":
+            servers = int(attributes["servers"])
+            machine = tuple(attributes["machine_dims"]) if attributes["machine_shape"] == "torus" else ()
+            if servers == 1:
+                return self._torus(machine, self.ranks)
+            return Layout(self.ranks, servers=servers, inner=self._torus(machine, self.ranks // servers))
+        if shape in ("torus", "hypercube", "ring"):
+            return self._torus(dims or (self.ranks,), self.ranks)
+        return Layout(self.ranks)
+
+    def _torus(self, dims: tuple[int, ...], ranks: int) -> Layout:
+        """The layout of a torus of the first `ranks` nodes; its bandwidths are the least of each dimension."""
+        if not dims:
+            return Layout(ranks)
+        bandwidth, stride, nodes = [], 1, np.arange(ranks)
+        for size in dims:
+            ahead = nodes + stride * ((nodes // stride + 1) % size - nodes // stride % size)
+            links = self.link_ids(nodes, ahead)
+            bandwidth.append(float(self.capacity[links[links >= 0]].min()) if (links >= 0).any() else 0.0)
+            stride *= size
+        return Layout(ranks, dims, tuple(bandwidth))

@@ -1,0 +1,125 @@
+"""Results as text: the table in the manner of nccom-test, utilisation by tier, the busiest links, the bottleneck."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from .result import Busy, Result
+from .units import format_bandwidth, format_size, format_time
+
+COLUMNS = (
+    "size(B)", "count(elems)", "type", "time(us)", "algbw(GB/s)", "busbw(GB/s)", "algorithm", "bound(us)", "gap",
+)  # fmt: skip
+
+
+def tables(results: Sequence[Result], links: int = 5) -> str:
+    """All cases, one after another."""
+    cases = [list(rows) for _, rows in groupby(results, key=lambda result: result.case)]
+    return "\n".join(case_table(rows, links) for rows in cases)
+
+
+def case_table(results: Sequence[Result], links: int = 5) -> str:
+    """One case: a row per size, then what the largest size did to the fabric."""
+    first, largest = results[0], max(results, key=lambda result: (result.size, result.phase == "total"))
+    lines = [_title(first), *_table([_row(result) for result in results]), ""]
+    lines += _explain(largest, links)
+    return "\n".join(lines) + "\n"
+
+
+def _title(result: Result) -> str:
+    graph = result.network.graph.graph
+    preset = f", preset {graph['preset']}" if graph.get("preset") else ""
+    groups = f", {len(result.group_times)} replica groups" if len(result.group_times) > 1 else ""
+    what = "moe" if result.phase else result.collective
+    return f"# {result.case}: {what} on {result.ranks} ranks of {graph.get('name', 'own fabric')}{preset}{groups}"
+
+
+def _row(result: Result) -> list[str]:
+    algorithm = f"{result.algorithm} ({result.phase})" if result.phase else result.algorithm
+    return [
+        f"{result.size:.0f}",
+        str(result.count),
+        result.type,
+        f"{result.time * 1e6:.2f}",
+        f"{result.algbw / 1e9:.2f}",
+        f"{result.busbw / 1e9:.2f}",
+        algorithm,
+        f"{result.bound.time * 1e6:.2f}",
+        f"{result.gap:.3f}",
+    ]
+
+
+def _table(rows: list[list[str]]) -> list[str]:
+    everything = [list(COLUMNS), *rows]
+    widths = [max(len(row[i]) for row in everything) for i in range(len(COLUMNS))]
+    return ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in everything]
+
+
+def _explain(result: Result, links: int) -> list[str]:
+    busiest = result.bottleneck(max(links, 1))
+    lines = [
+        f"  at {format_size(result.size)}: bound by {result.bound.name}: {result.bound.detail}",
+        f"  {result.transfers} transfers in {result.steps} steps ({result.classes} classes simulated); {result.proof}",
+    ]
+    if result.note:
+        lines.append(f"  {result.note}")
+    lines += [f"  warning: {warning}" for warning in result.warnings]
+    lines += ["", *_tier_table(result), "", "  busiest links        utilisation  full"]
+    lines += [
+        f"    {b.name:<28} {b.utilisation:6.1%}  {b.full:6.1%}  {b.tier}, {format_bandwidth(b.bandwidth)}"
+        for b in busiest[:links]
+    ]
+    lines.append(f"  bottleneck: {bottleneck_sentence(result)}")
+    lines.append(f"  confidence of the numbers that bind: {_confidence(busiest)}")
+    return lines
+
+
+def _tier_table(result: Result) -> list[str]:
+    rows = [("tier", "links", "carried", "utilisation mean", "max")]
+    rows += [
+        (
+            tier.tier,
+            str(tier.links),
+            f"{tier.bytes / 1e9:.4g} GB",
+            f"{tier.utilisation_mean:.1%}",
+            f"{tier.utilisation_max:.1%}",
+        )
+        for tier in result.tiers()
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return ["  " + row[0].ljust(widths[0]) + "".join("  " + c.rjust(w) for c, w in zip(row[1:], widths[1:])) for row in rows]
+
+
+def bottleneck_sentence(result: Result) -> str:
+    """What holds the collective back, in one sentence."""
+    busiest: Busy = result.bottleneck(1)[0]
+    if result.time <= 0 or busiest.utilisation == 0:
+        return "nothing is carried: the time is overhead and latency alone"
+    where = f"{busiest.tier} links, {format_bandwidth(busiest.bandwidth)} ({busiest.confidence})"
+    if busiest.full < 0.5:
+        return f"overhead and latency: even {where}, are full for only {busiest.full:.0%} of {format_time(result.time)}"
+    return f"{where}, full for {busiest.full:.0%} of the time"
+
+
+def _confidence(busiest: Sequence[Busy]) -> str:
+    """The distinct sources of the busiest capacities' bandwidths."""
+    top = busiest[0]
+    binding = {(b.tier, b.confidence, b.source) for b in busiest if b.utilisation > 0.99 * top.utilisation}
+    return "; ".join(f"{tier}: {confidence} ({source})" for tier, confidence, source in sorted(binding))
+
+
+def to_csv(results: Iterable[Result]) -> str:
+    """One row per result; plain numbers in bytes, seconds and bytes/s."""
+    names = (
+        "case", "topology", "preset", "collective", "phase", "algorithm", "ranks", "size_bytes", "count", "type", "time_s",
+        "algbw_Bps", "busbw_Bps", "bound_s", "bound", "gap", "steps", "transfers", "classes",
+    )  # fmt: skip
+    out = io.StringIO()
+    writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for result in results:
+        writer.writerow(result.to_dict(links=1))
+    return out.getvalue()

@@ -1,0 +1,274 @@
+"""From a scenario to its results: every case, every algorithm that was asked for, every size."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bind import Overheads, Placement, Traffic, route_traffic
+from .bounds import bounds_at, find_limits, lower_bounds
+from .collectives import algorithm, applicable, smaller
+from .collectives.all_to_all import direct_v
+from .collectives.conditions import prove
+from .errors import InputError, unknown
+from .layout import NotApplicable
+from .network import Network
+from .result import Bound, Result, Run
+from .routing import Rule
+from .scenario import ELEMENT_BYTES, Case, Scenario, read_scenario
+from .scenario import Overheads as OverheadChoice
+from .schedule import Schedule
+from .simulation import in_sequence, measure
+from .version import VERSION
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+I64 = NDArray[np.int64]
+F64 = NDArray[np.float64]
+Progress = Callable[[str], None]
+
+PROVE_AT_MOST = 1_500_000  # chunks moved; beyond it a smaller schedule of the same kind is proved
+
+
+def run(scenario: str | Path | Scenario, overrides: Sequence[str] = (), progress: Progress | None = None) -> Run:
+    """Run a scenario: the name of one that ships, a path, or one that is loaded already.
+
+    overrides: `key.path=value` texts. Raises InputError with every fault of the file.
+    """
+    loaded = scenario if isinstance(scenario, Scenario) else load(scenario, overrides)
+    return run_scenario(loaded, progress or (lambda text: None))
+
+
+def load(scenario: str | Path, overrides: Sequence[str] = ()) -> Scenario:
+    """Read a scenario: the name of one that ships, the path of a file, or "-" for standard input."""
+    if scenario == "-":
+        return read_scenario(sys.stdin.read(), name="standard input", overrides=overrides)
+    path = Path(scenario)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return read_scenario(path, overrides=overrides)
+    known = _shipped_files()
+    if str(scenario) not in known:
+        raise InputError(unknown("scenario", str(scenario), list(known)) + "; or the path of a .yaml file")
+    return read_scenario(known[str(scenario)], name=f"{scenario}.yaml", overrides=overrides)
+
+
+def build_topology(topology: str, parameters: Sequence[str] = ()) -> nx.DiGraph[int]:
+    """The graph of a builder by name, or of a node-link JSON or GraphML file; parameters are `key=value` texts."""
+    from topologies import BUILDERS
+
+    key = "file" if Path(topology).suffix or Path(topology).exists() else "builder"
+    if key == "builder" and topology not in BUILDERS:
+        raise InputError(unknown("topology", topology, list(BUILDERS)) + "; or the path of a .json or .graphml file")
+    # A scenario of one case, so that parameters are read, checked and refused as in a file.
+    case = {"name": topology, "topology": {key: topology}, "collective": "all_to_all", "sizes": "1 KiB"}
+    text = json.dumps({"name": topology, "cases": [case]})
+    try:
+        return read_scenario(text, name=topology, overrides=[f"topology.{one}" for one in parameters]).graph(0)
+    except InputError as error:
+        raise InputError(re.sub(rf"^{re.escape(topology)}:1:\d+: ", f"{topology}: ", line) for line in error.faults) from None
+
+
+def shipped() -> dict[str, str]:
+    """The scenarios that ship: name and one line each."""
+    found = {}
+    for name, path in _shipped_files().items():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        line = next((line for line in lines if line.startswith("description:")), "")
+        found[name] = line.partition(":")[2].strip().strip("\"'")
+    return found
+
+
+def _shipped_files() -> dict[str, Path]:
+    with as_file(files("scenarios")) as folder:
+        return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def run_scenario(scenario: Scenario, progress: Progress) -> Run:
+    """Every case of a scenario, in order."""
+    results: list[Result] = []
+    for index, case in enumerate(scenario.cases):
+        progress(f"{case.name}: fabric")
+        results += CaseRun(scenario, index, progress).results()
+    return Run(scenario.name, VERSION, tuple(results))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Schedules of one algorithm for every replica group, proved and routed; good for any size."""
+
+    placements: list[Placement]
+    traffic: Traffic
+    proof: str
+
+    def scaled(self, size: float) -> list[Placement]:
+        return [Placement(placed.schedule.scaled(size), placed.ranks) for placed in self.placements]
+
+
+class CaseRun:
+    """One case of a scenario on its fabric."""
+
+    def __init__(self, scenario: Scenario, index: int, progress: Progress) -> None:
+        self.scenario, self.index, self.progress = scenario, index, progress
+        self.case: Case = scenario.cases[index]
+        self.network = Network(scenario.graph(index))
+        self.groups = self._groups()
+        settings = scenario.settings(self.case)
+        self.rule = Rule(settings.routing.rule, settings.routing.ties, scenario.seed)
+        self.overheads = self._overheads(settings.overheads)
+
+    def results(self) -> Iterator[Result]:
+        """A row for each size; three for each number of tokens of a MoE layer."""
+        if self.case.moe is not None:
+            for tokens in self.case.moe.tokens:
+                yield from self._moe(tokens)
+        elif self.case.matrix is not None:
+            yield self._own_bytes([np.array(self.case.matrix, dtype=np.float64)] * len(self.groups))
+        else:
+            yield from self._sizes()
+
+    # --- collectives of one size --------------------------------------------------------------------------------------
+
+    def _sizes(self) -> Iterator[Result]:
+        prepared = [self._prepare(schedules) for schedules in self._schedules()]
+        limits = find_limits(self.network, self.case.collective, self.groups, overheads=self.overheads)
+        for size in self.case.sizes or []:
+            bounds = bounds_at(limits, size)
+            rows = [self._measure(one, one.scaled(size), bounds) for one in prepared]
+            # Ties go to fewer steps; times that differ by rounding alone are ties.
+            yield min(rows, key=lambda row: (float(f"{row.time:.9e}"), row.steps))
+
+    def _schedules(self) -> list[list[Schedule]]:
+        """For each algorithm that is asked for, or with `auto` applies: a schedule for every group."""
+        wanted, collective = self.case.algorithm, self.case.collective
+        layouts = [self.network.layout(group) for group in self.groups]
+        if wanted.name != "auto":
+            build = algorithm(collective, wanted.name)
+            try:
+                built = {layout: build(layout, **wanted.parameters) for layout in set(layouts)}
+            except (NotApplicable, InputError) as reason:
+                raise InputError(f"{self._where('algorithm')}: {reason}") from None
+            return [[built[layout] for layout in layouts]]
+        tried = {layout: applicable(collective, layout) for layout in set(layouts)}
+        choices = [[tried[layout][name] for layout in layouts] for name in tried[layouts[0]]]
+        found = [[one for one in choice if isinstance(one, Schedule)] for choice in choices]
+        whole = [schedules for schedules in found if len(schedules) == len(layouts)]
+        if not whole:
+            reasons = "; ".join(sorted({one for choice in choices for one in choice if isinstance(one, str)}))
+            raise InputError(f"{self._where('algorithm')}: no algorithm serves these ranks: {reasons}")
+        return whole
+
+    # --- collectives with their own bytes -----------------------------------------------------------------------------
+
+    def _own_bytes(self, matrices: list[F64], **about: Any) -> Result:
+        """all_to_all_v: the bytes from each rank to each, for every group."""
+        schedules = [direct_v(self.network.layout(group), matrix) for group, matrix in zip(self.groups, matrices)]
+        prepared = self._prepare(schedules)
+        bounds = [
+            bound
+            for group, schedule in zip(self.groups, schedules)
+            for bound in lower_bounds(
+                self.network, "all_to_all_v", [group], schedule.size, matrix=schedule.matrix, overheads=self.overheads
+            )
+        ]
+        return self._measure(prepared, prepared.placements, bounds, **about)
+
+    def _moe(self, tokens: int) -> Iterator[Result]:
+        """Dispatch, combine, and the two one after the other."""
+        dispatch, combine = zip(*(self._gating(tokens).matrices(len(g), i) for i, g in enumerate(self.groups)))
+        phases = [self._own_bytes(list(dispatch), phase="dispatch"), self._own_bytes(list(combine), phase="combine")]
+        yield from phases
+        yield in_sequence(phases, phase="total")
+
+    def _gating(self, tokens: int) -> Gating:
+        moe = self.case.moe
+        assert moe is not None
+        scale = moe.dispatch_scale
+        return Gating(
+            tokens,
+            moe.hidden,
+            moe.top_k,
+            moe.experts,
+            moe.dispatch_bytes,
+            moe.combine_bytes,
+            scale_block=scale.block if scale else 0,
+            scale_bytes=scale.bytes if scale else 0.0,
+            skew=moe.skew,
+            deduplicate=moe.deduplicate,
+            sample=moe.sample,
+            seed=self.scenario.seed,
+        )
+
+    # --- what they share ----------------------------------------------------------------------------------------------
+
+    def _prepare(self, schedules: list[Schedule]) -> Prepared:
+        """Prove and route the schedules of one algorithm, one for each group."""
+        first = schedules[0]
+        self.progress(f"{self.case.name}: {first.algorithm}, {sum(s.transfers for s in schedules)} transfers")
+        proofs = {id(schedule): self._prove(schedule, group) for schedule, group in zip(schedules, self.groups)}
+        placements = [Placement(schedule, group) for schedule, group in zip(schedules, self.groups)]
+        traffic = route_traffic(self.network, placements, self.rule)
+        return Prepared(placements, traffic, "; ".join(dict.fromkeys(proofs.values())))
+
+    def _prove(self, schedule: Schedule, group: I64) -> str:
+        if len(schedule.chunk_ids) <= PROVE_AT_MOST:
+            return str(prove(schedule))
+        layout = smaller(self.network.layout(group))
+        same = algorithm(schedule.collective, schedule.algorithm)(layout, **schedule.options)
+        return f"{prove(same)} (the same algorithm on {layout.ranks} ranks)"
+
+    def _measure(self, prepared: Prepared, placements: list[Placement], bounds: list[Bound], **about: Any) -> Result:
+        return measure(
+            self.network,
+            placements,
+            prepared.traffic,
+            self.overheads,
+            bounds,
+            verify=self.scenario.verify,
+            case=self.case.name,
+            type=self.case.type,
+            width=ELEMENT_BYTES[self.case.type],
+            proof=prepared.proof,
+            **about,
+        )
+
+    def _groups(self) -> list[I64]:
+        groups = self.case.groups
+        if groups == "all":
+            return [np.arange(self.network.ranks)]
+        if isinstance(groups, int):
+            return [np.arange(groups)]
+        return [np.array(group, dtype=np.int64) for group in groups]
+
+    def _overheads(self, wanted: OverheadChoice) -> Overheads:
+        """The delays asked for, those of the fabric where nothing is said."""
+        alphas = {"alpha_link": wanted.alpha_link, "alpha_efa": wanted.alpha_efa}
+        if "nic" not in self.network.kind:
+            alphas["alpha_efa"] = wanted.alpha_efa or 0.0  # nothing crosses a NIC
+        known = self.network.graph.graph.get("overheads", {})
+        for name in [name for name, alpha in alphas.items() if alpha is None]:
+            if name not in known:
+                fabric = self.network.graph.graph.get("name", "this fabric")
+                raise InputError(
+                    f"{self._where('topology')}: no default {name} is known of {fabric}: "
+                    f"say `overheads: none`, or `overheads: {{{name}: 1.3 us}}` with a time of your own"
+                )
+            alphas[name] = known[name]
+        return Overheads(
+            **{name: alpha or 0.0 for name, alpha in alphas.items()},
+            start=wanted.start,
+            per_destination=wanted.per_destination,
+            latency=wanted.link_latency == "default",
+        )
+
+    def _where(self, *path: str) -> str:
+        return self.scenario.where("cases", self.index, *path)

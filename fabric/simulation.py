@@ -1,0 +1,162 @@
+"""The clock around the engine: SimPy carries time and the coarse processes, the engine carries the flows.
+
+One process stands for the whole fluid network. It asks the engine to go on until SimPy's next event, so it wakes when
+another process has something to do (a job that starts, a link that fails), never once per flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .bind import NO_OVERHEADS, Overheads, Placement, Traffic, bind, route_traffic
+from .bounds import bounds_at, find_limits
+from .collectives.conditions import prove
+from .engine import Engine, Outcome
+from .engine.flows import Flows
+from .engine.symmetry import expand, find_classes, quotient
+from .errors import InputError, InternalError, RunError
+from .network import Network
+from .result import Bound, Result
+from .routing import Rule
+from .schedule import Schedule
+
+if TYPE_CHECKING:
+    import networkx as nx
+    import simpy
+
+I64 = NDArray[np.int64]
+
+
+def fluid(env: simpy.Environment, engine: Engine) -> Generator[Any, Any, None]:
+    """The fluid network as a SimPy process: ends when all flows have finished, raises RunError when they stall."""
+    while True:
+        progress = engine.advance(env.peek())
+        if progress.state == "stalled" and env.peek() == inf:
+            raise RunError("the transfers stall: " + "; ".join(map(str, engine.stalled())))
+        yield env.timeout(progress.time - env.now)
+        if progress.state == "done":
+            return
+
+
+def run_flows(flows: Flows, *, verify: bool = False) -> Outcome:
+    """Run flows to the end under a SimPy clock, one of each symmetry class where that is less work."""
+    import simpy
+
+    classes = find_classes(flows)
+    engine = Engine(flows if classes is None else quotient(flows, classes), verify=verify)
+    env = simpy.Environment()
+    env.process(fluid(env, engine))
+    env.run()
+    outcome = engine.outcome()
+    return outcome if classes is None else expand(outcome, classes, flows)
+
+
+def simulate(
+    fabric: Network | nx.DiGraph[int],
+    schedule: Schedule,
+    *,
+    ranks: Sequence[int] | None = None,
+    overheads: Overheads = NO_OVERHEADS,
+    routing: Rule | None = None,
+    verify: bool = False,
+) -> Result:
+    """Prove a schedule, run it on a fabric (a Network, or a graph that keeps the contract) and report.
+
+    ranks: the network's rank for each rank of the schedule; the first ones where nothing is said. verify: certify max-min
+    fairness in every epoch. Raises InputError if the schedule does not do what its collective's name says.
+    """
+    network = fabric if isinstance(fabric, Network) else Network(fabric)
+    placed = Placement(schedule, _placed(network, schedule, ranks))
+    proof = prove(schedule)
+    matrix = schedule.matrix if schedule.collective == "all_to_all_v" else None
+    limits = find_limits(network, schedule.collective, [placed.ranks], matrix=matrix, overheads=overheads)
+    bounds = bounds_at(limits, schedule.size)
+    traffic = route_traffic(network, [placed], routing)
+    return measure(network, [placed], traffic, overheads, bounds, verify=verify, proof=str(proof))
+
+
+def measure(
+    network: Network,
+    placements: Sequence[Placement],
+    traffic: Traffic,
+    overheads: Overheads,
+    bounds: Sequence[Bound],
+    *,
+    verify: bool = False,
+    **about: Any,
+) -> Result:
+    """Time placements that run together, their schedules proved and their traffic routed; the last to finish is the time.
+
+    about: further fields of the Result. Raises InternalError if the time is below a lower bound.
+    """
+    outcome = run_flows(bind(network, placements, traffic, overheads), verify=verify)
+    ends = np.cumsum([0] + [placed.schedule.transfers for placed in placements])
+    times = tuple(float(outcome.finish[a:b].max(initial=0.0)) for a, b in zip(ends, ends[1:]))
+    for bound in bounds:
+        if max(times) < bound.time * (1 - 1e-9):
+            raise InternalError(
+                f"a time of {max(times)!r} s is below the lower bound {bound.name} of {bound.time!r} s ({bound.detail}): "
+                "one of them is wrong; please report the scenario"
+            )
+    schedule = placements[0].schedule
+    return Result(
+        collective=schedule.collective,
+        algorithm=schedule.algorithm,
+        options=schedule.options,
+        ranks=schedule.ranks,
+        size=schedule.size,
+        time=max(times),
+        group_times=times,
+        bounds=tuple(bounds),
+        network=network,
+        carried=outcome.carried,
+        busy=outcome.busy,
+        full=outcome.full,
+        steps=schedule.steps,
+        transfers=len(outcome.finish),
+        classes=outcome.classes,
+        epochs=outcome.epochs,
+        note=schedule.note,
+        **about,
+    )
+
+
+def in_sequence(results: Sequence[Result], **about: Any) -> Result:
+    """Collectives one after another as one row: times, bytes and bounds add up."""
+    first = results[0]
+    bound = Bound(
+        "in sequence", sum(result.bound.time for result in results), " + ".join(result.bound.name for result in results)
+    )
+    return replace(
+        first,
+        size=sum(result.size for result in results),
+        time=sum(result.time for result in results),
+        group_times=tuple(sum(times) for times in zip(*(result.group_times for result in results))),
+        bounds=(bound,),
+        carried=np.sum([result.carried for result in results], axis=0),
+        busy=np.sum([result.busy for result in results], axis=0),
+        full=np.sum([result.full for result in results], axis=0),
+        steps=sum(result.steps for result in results),
+        transfers=sum(result.transfers for result in results),
+        classes=sum(result.classes for result in results),
+        epochs=sum(result.epochs for result in results),
+        **about,
+    )
+
+
+def _placed(network: Network, schedule: Schedule, ranks: Sequence[int] | None) -> I64:
+    """The network's ranks of a schedule, checked."""
+    if ranks is None:
+        ranks = range(min(schedule.ranks, network.ranks))
+    placed = np.asarray(ranks, dtype=np.int64)
+    if len(placed) != schedule.ranks:
+        raise InputError(f"the schedule has {schedule.ranks} ranks and is placed on {len(placed)} of {network.ranks}")
+    if len(np.unique(placed)) != len(placed) or placed.min() < 0 or placed.max() >= network.ranks:
+        raise InputError(f"a placement takes distinct ranks 0..{network.ranks - 1}, not {placed.tolist()}")
+    return placed

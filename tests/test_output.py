@@ -1,0 +1,67 @@
+"""Results are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fabric.errors import InputError
+from fabric.output import whole_file, whole_folder
+
+
+def test_a_new_folder_appears_with_everything(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "deep" / "out") as staging:
+        staging.write("a", "1")
+        assert not (tmp_path / "deep" / "out").exists()
+    assert [file.name for file in (tmp_path / "deep" / "out").iterdir()] == ["a"]
+
+
+def test_an_old_folder_keeps_its_other_files(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    with whole_folder(tmp_path) as staging:
+        staging.write("a", "1")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "mine"]
+
+
+def test_a_failure_leaves_no_trace(tmp_path: Path) -> None:
+    def fill() -> None:
+        with whole_folder(tmp_path / "out") as staging:
+            staging.write("a", "1")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("x")
+    with pytest.raises(InputError, match="it is a file"), whole_folder(tmp_path / "out"):
+        pytest.fail("the block ran")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot write"), whole_folder(tmp_path / "file" / "out"):
+        pytest.fail("the block ran")
+
+
+def test_a_full_disk_is_reported_and_cleaned_up(tmp_path: Path) -> None:
+    def full(path: Path) -> None:
+        path.write_text("half")
+        raise OSError(28, os.strerror(28))
+
+    with pytest.raises(InputError, match="No space left"):
+        whole_file(tmp_path / "out.json", full)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> str:  # root may write everywhere, so the refusal is played
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(InputError, match="Permission denied"), whole_folder(tmp_path / "out"):
+        pytest.fail("the block ran")

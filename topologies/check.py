@@ -1,0 +1,168 @@
+"""What is wrong with a graph, measured against the contract: all faults at once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import networkx as nx
+
+from .parts import CONFIDENCES, KINDS, RANK_KINDS, ROUTINGS, Graph, count_ranks, did_you_mean, is_number, is_whole
+
+__all__ = ["check"]
+
+GRID_SHAPES = ("ring", "mesh", "torus", "hypercube")
+Test = tuple[Callable[[Any], bool], str]
+
+POSITIVE: Test = (lambda value: is_number(value) and value > 0, "a finite number above zero")
+NOT_NEGATIVE: Test = (lambda value: is_number(value) and value >= 0, "a finite number of at least zero")
+COUNT: Test = (lambda value: is_whole(value) and value >= 1, "a whole number of at least 1")
+INDEX: Test = (lambda value: is_whole(value) and value >= 0, "a whole number of at least 0")
+TEXT: Test = (lambda value: isinstance(value, str), "text")
+INDICES: Test = (
+    lambda value: isinstance(value, list) and all(is_whole(item) and item >= 0 for item in value),
+    "a list of whole numbers of at least 0",
+)
+SIZES: Test = (
+    lambda value: isinstance(value, list) and all(is_whole(item) and item >= 1 for item in value),
+    "a list of whole numbers of at least 1",
+)
+MAPPING: Test = (lambda value: isinstance(value, dict), "a mapping")
+
+NODE_TESTS = {"name": TEXT, "coord": INDICES, "rack": INDEX, "server": INDEX, "tier": TEXT, "resources": MAPPING}
+EDGE_TESTS = {"bandwidth": POSITIVE, "latency": NOT_NEGATIVE, "tier": TEXT, "source": TEXT, "multiplicity": COUNT}
+RESOURCE_TESTS = {
+    "bandwidth": POSITIVE,
+    "send": NOT_NEGATIVE,
+    "receive": NOT_NEGATIVE,
+    "reduce": NOT_NEGATIVE,
+    "source": TEXT,
+}
+GRAPH_TESTS = {"name": TEXT, "shape": TEXT, "preset": TEXT, "dims": SIZES, "provenance": MAPPING, "overheads": MAPPING}
+CLUSTER_TESTS = {"servers": COUNT, "machine_ranks": COUNT, "machine_routing": TEXT}
+OVERHEAD_TESTS = {"alpha_link": NOT_NEGATIVE, "alpha_efa": NOT_NEGATIVE, "source": TEXT}
+
+
+def check(graph: Graph) -> list[str]:
+    """Every fault of `graph` against the contract of this package, one sentence each; an empty list is a good graph.
+
+    >>> import networkx
+    >>> graph = networkx.DiGraph([(0, 1, {"bandwidth": -1.0})])
+    >>> graph.add_nodes_from([0, 1], kind="chip")
+    >>> check(graph)
+    ['link 0 -> 1: bandwidth must be a finite number above zero, not -1.0']
+    """
+    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
+        return [f"the graph must be a networkx.DiGraph without parallel edges, not {type(graph).__name__}"]
+    return [*_node_number_faults(graph), *_node_faults(graph), *_edge_faults(graph), *_graph_faults(graph)]
+
+
+def _node_number_faults(graph: Graph) -> Iterator[str]:
+    odd = [node for node in graph if not is_whole(node)]
+    if odd:
+        yield f"nodes must be whole numbers, not {_some(odd)}"
+        return
+    missing = sorted(set(range(len(graph))).difference(graph))
+    if missing:
+        yield f"nodes must be numbered 0..{len(graph) - 1} without gaps; missing {_some(missing)}"
+    ranks = [node for node, attributes in graph.nodes(data=True) if attributes.get("kind") in RANK_KINDS]
+    if not ranks:
+        yield "the graph has no ranks: no node is of kind 'chip'"
+    late = sorted(node for node in ranks if node >= len(ranks))
+    if late and not missing:
+        yield f"ranks must be numbered 0..{len(ranks) - 1}, before switches and NICs; {_some(late)} come later"
+
+
+def _node_faults(graph: Graph) -> Iterator[str]:
+    names = Counter(str(attributes.get("name")) for _, attributes in graph.nodes(data=True))
+    for node, attributes in graph.nodes(data=True):
+        where = f"node {node!r}"
+        yield from _word_faults(where, "kind", attributes, KINDS, required=True)
+        yield from _faults(where, attributes, NODE_TESTS)
+        name = attributes.get("name")
+        if isinstance(name, str) and names[name] > 1:
+            yield f"{where}: name {name!r} is not unique"
+        yield from _resource_faults(where, attributes.get("resources"))
+
+
+def _resource_faults(where: str, resources: object) -> Iterator[str]:
+    if not isinstance(resources, dict):
+        return
+    for name, resource in resources.items():
+        if isinstance(resource, dict):
+            yield from _faults(f"{where}, resource {name!r}", resource, RESOURCE_TESTS, required=["bandwidth"])
+        else:
+            yield f"{where}: resource {name!r} must be a mapping, not {resource!r}"
+
+
+def _edge_faults(graph: Graph) -> Iterator[str]:
+    for a, b, attributes in graph.edges(data=True):
+        where = f"link {a!r} -> {b!r}"
+        if a == b:
+            yield f"{where}: a link must join two nodes"
+        yield from _faults(where, attributes, EDGE_TESTS, required=["bandwidth"])
+        yield from _word_faults(where, "confidence", attributes, CONFIDENCES)
+
+
+def _graph_faults(graph: Graph) -> Iterator[str]:
+    yield from _faults("graph", graph.graph, GRAPH_TESTS)
+    yield from _word_faults("graph", "routing", graph.graph, ROUTINGS)
+    overheads = graph.graph.get("overheads")
+    if isinstance(overheads, dict):
+        yield from _faults("graph, overheads", overheads, OVERHEAD_TESTS)
+    if "cluster" in (graph.graph.get("shape"), graph.graph.get("routing")):
+        yield from _faults("graph, a cluster", graph.graph, CLUSTER_TESTS, required=list(CLUSTER_TESTS))
+    yield from _grid_faults(graph)
+
+
+def _grid_faults(graph: Graph) -> Iterator[str]:
+    """Faults of `dims` and `coord`, which routing and algorithms compute with."""
+    dims = graph.graph.get("dims") or []
+    ranks = count_ranks(graph)
+    if not SIZES[0](dims):
+        return
+    if dims and math.prod(dims) != ranks:
+        yield f"graph: dims {dims} make {math.prod(dims)} ranks, but there are {ranks}"
+    elif not dims and (graph.graph.get("shape") in GRID_SHAPES or graph.graph.get("routing") == "dimension_order"):
+        yield "graph: a grid needs dims, the list of its sizes"
+    elif dims:
+        yield from _coord_faults(graph, dims)
+
+
+def _coord_faults(graph: Graph, dims: list[int]) -> Iterator[str]:
+    for rank in range(math.prod(dims)):
+        expected, rest = [], rank
+        for size in dims:
+            rest, position = divmod(rest, size)
+            expected.append(position)
+        coord = graph.nodes[rank].get("coord") if rank in graph else expected
+        if coord != expected:
+            yield f"node {rank}: coord must be {expected} in a grid of {dims}, not {coord!r}"
+
+
+def _faults(
+    where: str, attributes: dict[str, Any], tests: dict[str, Test], required: list[str] | None = None
+) -> Iterator[str]:
+    for name, (passes, expected) in tests.items():
+        if name in attributes:
+            if not passes(attributes[name]):
+                yield f"{where}: {name} must be {expected}, not {attributes[name]!r}"
+        elif name in (required or ()):
+            yield f"{where}: {name} is missing"
+
+
+def _word_faults(
+    where: str, name: str, attributes: dict[str, Any], words: tuple[str, ...], required: bool = False
+) -> Iterator[str]:
+    if name not in attributes:
+        if required:
+            yield f"{where}: {name} is missing"
+    elif attributes[name] not in words:
+        yield f"{where}: unknown {name} {attributes[name]!r}; {did_you_mean(attributes[name], words)}"
+
+
+def _some(items: list[Any], most: int = 5) -> str:
+    shown = ", ".join(repr(item) for item in items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
