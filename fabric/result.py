@@ -88,7 +88,7 @@ class Result:
     @property
     def count(self) -> int:
         """Elements in `size`, as nccom-test counts them."""
-        return int(self.size / self.width)
+        return round(self.size / self.width)
 
     @property
     def algbw(self) -> float:

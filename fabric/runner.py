@@ -29,6 +29,7 @@ from .scenario import Overheads as OverheadChoice
 from .schedule import Schedule
 from .simulation import in_sequence, measure
 from .version import VERSION
+from .workloads.moe import Gating
 
 if TYPE_CHECKING:
     import networkx as nx

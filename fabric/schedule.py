@@ -22,6 +22,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .waits import derive_waits
+from .waits import pointers as pointers
+from .waits import ranges as ranges
+
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -55,6 +59,7 @@ class Schedule:
     wait_ids: I32
     multiplicity: F64 | None = None  # [T], None = 1 each
     repeat: I64 | None = None  # [T], None = 1 each
+    stated_size: float | None = None  # bytes, where the blocks only add up to it but for rounding
     note: str = ""  # what a report should say of it, e.g. the parts' weights
     options: dict[str, object] = field(default_factory=dict)  # the algorithm's resolved parameters
 
@@ -85,6 +90,8 @@ class Schedule:
     @property
     def size(self) -> float:
         """S of nccl-tests, bytes: for the all-to-alls the largest row sum (one rank's whole send buffer)."""
+        if self.stated_size is not None:
+            return self.stated_size
         if self.collective in ("all_to_all", "all_to_all_v"):
             return float(self.matrix.sum(axis=1).max())
         return float(self.blocks.sum())
@@ -96,7 +103,7 @@ class Schedule:
 
     def scaled(self, size: float) -> Schedule:
         """The same schedule for another size, bytes."""
-        return replace(self, blocks=self.blocks * (size / self.size))
+        return replace(self, blocks=self.blocks * (size / self.size), stated_size=size)
 
     def sent(self) -> F64:
         """[ranks] bytes that each rank sends."""
@@ -132,6 +139,8 @@ class Builder:
         A transfer reads what was written in earlier steps. Channel -1 sets no order.
         """
         count = len(source)
+        if not count:
+            return
         carried = np.asarray(chunks, dtype=np.int64).reshape(count, -1)
         self._batches.append(
             (
@@ -172,16 +181,7 @@ class Builder:
         none = np.empty(0, dtype=np.int64)
         columns = [np.concatenate(column) for column in zip(*self._batches)] if self._batches else [none] * 7
         source, destination, operation, step, channel, chunk_count, chunk_ids = columns
-        chunk_ptr = pointers(chunk_count)
-        chunk_total = len(self.blocks) * len(self.parts)
-        waits = np.concatenate(
-            (
-                _data_waits(source, destination, operation, step, chunk_count, chunk_ids, chunk_total),
-                _channel_waits(source, step, channel),
-            )
-        )
-        wait_ptr, wait_ids = _csr(waits, len(source))
-        return Schedule(
+        schedule = Schedule(
             collective=self.collective,
             algorithm=self.algorithm,
             ranks=self.ranks,
@@ -192,66 +192,12 @@ class Builder:
             operation=operation.astype(np.uint8),
             step=step.astype(np.int32),
             channel=channel.astype(np.int32),
-            chunk_ptr=chunk_ptr,
+            chunk_ptr=pointers(chunk_count),
             chunk_ids=chunk_ids.astype(np.int32),
-            wait_ptr=wait_ptr,
-            wait_ids=wait_ids,
+            wait_ptr=np.zeros(len(source) + 1, dtype=np.int64),
+            wait_ids=np.empty(0, dtype=np.int32),
             note=note,
             options=options,
         )
-
-
-def pointers(counts: NDArray[np.int64]) -> I64:
-    """CSR pointers from the row lengths."""
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-
-
-def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The integers of the half-open ranges [first, last), one after another.
-
-    >>> ranges(np.array([3, 8]), np.array([5, 9]))
-    array([3, 4, 8])
-    """
-    count = last - first
-    return np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count)
-
-
-def _data_waits(
-    source: I64, destination: I64, operation: I64, step: I64, chunk_count: I64, chunk_ids: I64, chunk_total: int
-) -> I64:
-    """[w, 2] pairs (transfer, the transfer it waits for): the writers of what it reads since the last copy, inclusive."""
-    if not len(source):
-        return np.empty((0, 2), dtype=np.int64)
-    transfer = np.repeat(np.arange(len(source)), chunk_count)
-    steps = int(step.max()) + 1
-    # One key orders all writes by cell (rank and chunk), then by step.
-    written = (destination[transfer] * chunk_total + chunk_ids) * steps + step[transfer]
-    read = (source[transfer] * chunk_total + chunk_ids) * steps + step[transfer]
-    order = np.argsort(written, kind="stable")
-    written, writer = written[order], transfer[order]
-    cell = written // steps
-    starts = np.concatenate(([True], cell[1:] != cell[:-1])) | (operation[writer] == COPY)
-    epoch = np.maximum.accumulate(np.where(starts, np.arange(len(writer)), 0))
-    after = np.searchsorted(written, read, side="left")
-    before = np.maximum(after - 1, 0)
-    found = (after > 0) & (cell[before] == read // steps)
-    first, last = epoch[before[found]], after[found]
-    return np.column_stack((np.repeat(transfer[found], last - first), writer[ranges(first, last)]))
-
-
-def _channel_waits(source: I64, step: I64, channel: I64) -> I64:
-    """[w, 2] pairs: each transfer of a channel waits for the one before it on the same source."""
-    ids = np.flatnonzero(channel >= 0)
-    ids = ids[np.lexsort((step[ids], channel[ids], source[ids]))]
-    late, early = ids[1:], ids[:-1]
-    chained = (source[late] == source[early]) & (channel[late] == channel[early]) & (step[late] > step[early])
-    return np.column_stack((late[chained], early[chained]))
-
-
-def _csr(pairs: I64, rows: int) -> tuple[I64, I32]:
-    """Distinct (row, value) pairs as CSR."""
-    if len(pairs):
-        width = int(pairs[:, 1].max()) + 1
-        key = np.unique(pairs[:, 0] * width + pairs[:, 1])
-        pairs = np.column_stack((key // width, key % width))
-    return pointers(np.bincount(pairs[:, 0], minlength=rows)), pairs[:, 1].astype(np.int32)
+        wait_ptr, wait_ids = derive_waits(schedule)
+        return replace(schedule, wait_ptr=wait_ptr, wait_ids=wait_ids)

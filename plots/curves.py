@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import ceil, floor, inf, isfinite, log2, nan
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,14 @@ from .style import COLOURS, MARKERS, WIDTH, Panel, case_of, legend_columns, lege
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
     from fabric.result import Result
 
+Points = tuple[tuple[float, float], ...]
+
 PLOT_HEIGHT = 7.6  # cm
+LEFT, RIGHT, TOP = 1.75, 0.5, 0.3  # cm around the plot
 BELOW = 1.15  # cm for ticks and label of the size axis
 GREY = "0.45"
 DASHES = (0, (4, 2))
@@ -66,9 +71,7 @@ def panel(results: Sequence[Result], draw: Callable[[Sequence[Result], Axes], No
     """One panel as wide as the page, with room for the legend below."""
     labels = _labels(curves(results))
     below = BELOW + legend_height(labels)
-    return Panel(
-        lambda axes: draw(results, axes), WIDTH, PLOT_HEIGHT + below, left=1.75, right=0.4, top=0.3, bottom=below
-    )
+    return Panel(partial(draw, results), WIDTH, PLOT_HEIGHT + below, LEFT, RIGHT, TOP, below)
 
 
 def draw_curves(
@@ -76,25 +79,32 @@ def draw_curves(
 ) -> None:
     """Draw every curve, and dashed every bound; one that several curves share is drawn once, in grey."""
     lines = curves(results)
-    dashed: dict[tuple[tuple[float, float], ...], list[str]] = {}
+    handles: list[Line2D] = []
+    dashed: dict[Points, list[str]] = {}
     for index, curve in enumerate(lines):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        axes.plot(
-            [result.size for result in curve.results],
-            [_drawable(value(result)) for result in curve.results],
-            color=colour, marker=marker, markeredgecolor="white", markeredgewidth=0.4, label="_curve",
+        sizes = [result.size for result in curve.results]
+        values = [_drawable(value(result)) for result in curve.results]
+        # Earlier lines are broader, so that they show beneath later ones that coincide with them.
+        broader = 1.0 - index / len(lines)
+        handles += axes.plot(
+            sizes, values, color=colour, marker=marker, markeredgecolor="white", markeredgewidth=0.4,
+            linewidth=1.0 + 1.2 * broader, markersize=3.5 + 2.0 * broader,
         )  # fmt: skip
         points = tuple((result.size, _drawable(bound(result))) for result in curve.results)
         dashed.setdefault(points, []).append(colour)
     for points, colours in dashed.items():
-        alone = len(points) == 1
-        axes.plot(
-            [size for size, _ in points], [y for _, y in points], color=colours[0] if len(colours) == 1 else GREY,
-            linestyle=DASHES, linewidth=0.9, zorder=1.5, label="_bound",
-            marker="_" if alone else "", markersize=12.0,
-        )  # fmt: skip
+        _draw_bound(axes, points, colours[0] if len(colours) == 1 else GREY)
     _size_axis(axes, [result.size for result in results])
-    _legend(axes, lines)
+    _legend(axes, handles, _labels(lines))
+
+
+def _draw_bound(axes: Axes, points: Points, colour: str) -> None:
+    sizes, values = zip(*points)
+    marker = "_" if len(points) == 1 else ""
+    axes.plot(
+        sizes, values, color=colour, linestyle=DASHES, linewidth=0.9, marker=marker, markersize=12.0, zorder=1.5
+    )  # fmt: skip
 
 
 def _drawable(value: float) -> float:
@@ -103,17 +113,18 @@ def _drawable(value: float) -> float:
 
 
 def _labels(lines: Sequence[Curve]) -> list[str]:
-    return [*(shorten(curve.label, WIDTH - 3.0) for curve in lines), "lower bound"]
+    bounded = any(isfinite(bound_time(result)) for curve in lines for result in curve.results)
+    return [shorten(curve.label, WIDTH - 3.0) for curve in lines] + ["lower bound"] * bounded
 
 
-def _legend(axes: Axes, lines: Sequence[Curve]) -> None:
+def _legend(axes: Axes, handles: list[Line2D], labels: list[str]) -> None:
+    """Below the axis of sizes; `labels` may have one more than the curves, for the bounds."""
     from matplotlib.lines import Line2D
 
-    labels = _labels(lines)
-    handles = [*axes.lines[: len(lines)], Line2D([], [], color=GREY, linestyle=DASHES, linewidth=0.9)]
+    bound = Line2D([], [], color=GREY, linestyle=DASHES, linewidth=0.9)
     axes.legend(
-        handles, labels, ncols=legend_columns(labels), loc="upper center",
-        bbox_to_anchor=(0.5 - 0.675 / (WIDTH - 2.15), -(BELOW - 0.1) / (PLOT_HEIGHT - 0.3)),
+        [*handles, bound][: len(labels)], labels, ncols=legend_columns(labels), loc="upper center",
+        bbox_to_anchor=(0.5 - (LEFT - RIGHT) / 2 / (WIDTH - LEFT - RIGHT), (0.1 - BELOW) / (PLOT_HEIGHT - TOP)),
     )  # fmt: skip
 
 
@@ -123,7 +134,7 @@ def _size_axis(axes: Axes, sizes: Sequence[float]) -> None:
 
     real = [log2(size) for size in sizes if size > 0]
     low, high = min(real, default=0.0), max(real, default=0.0)
-    pad = max(0.03 * (high - low), 1.0 if high - low < 2 else 0.25)
+    pad = max(0.03 * (high - low), 0.75 if high - low < 2 else 0.25)
     exponents = range(ceil(low - pad), floor(high + pad) + 1)
     step = max(1, -(-len(exponents) // MOST_TICKS))
     ticks = [2.0**exponent for exponent in exponents if exponent % step == 0]
@@ -136,7 +147,7 @@ def _size_axis(axes: Axes, sizes: Sequence[float]) -> None:
     axes.set_axisbelow(True)
 
 
-def span(values: Sequence[float]) -> float:
-    """Largest over smallest of the finite positive values."""
+def extremes(values: Sequence[float]) -> tuple[float, float]:
+    """Least and greatest of the values that a logarithmic axis can show; 1 us and 1 ms where there are none."""
     real = [value for value in values if 0 < value < inf]
-    return max(real) / min(real) if real else 1.0
+    return (min(real), max(real)) if real else (1e-6, 1e-3)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from .grid import APART, Grid, draw_chips, draw_lost, grid_of
 from .layers import draw_layers, layers_height
 from .loose import draw_loose
-from .nodes import bandwidths, lost, plural
+from .nodes import bandwidths, degraded, lost, plural
 from .racks import draw_racks, racks_of
 from .style import (
     CHIP_EDGE,
@@ -44,7 +44,7 @@ BULGE = 0.36  # of the arc of a link that wraps around, in steps of the grid
 
 def panels(results: Sequence[Result]) -> list[Panel]:
     """A panel per distinct fabric, and a line on how to read the legends."""
-    return [*(_panel(group) for group in fabrics(results)), Panel(_key, WIDTH, 0.6)]
+    return [*(_panel(group) for group in fabrics(results)), Panel(_key, WIDTH, 0.5, bottom=0.25, top=0.0)]
 
 
 def fabrics(results: Sequence[Result]) -> list[list[Result]]:
@@ -70,7 +70,7 @@ def draw(results: Sequence[Result], axes: Axes) -> None:
         draw_layers(network, axes)
     else:
         draw_loose(network, axes)
-    title(axes, ", ".join(dict.fromkeys(case_of(result) for result in group)), _detail(network))
+    title(axes, "; ".join(dict.fromkeys(case_of(result) for result in group)), _detail(network))
     _legend(network, axes)
 
 
@@ -97,8 +97,8 @@ def _detail(network: Network) -> str:
     text = f"{name}: {plural(network.ranks, 'chip')}"
     text += f", {plural(counts['nic'], 'NIC')}" if counts["nic"] else ""
     text += f", {plural(counts['switch'], 'switch')}" if counts["switch"] else ""
-    slow = sum(0 < link["factor"] < 1 for link in graph.get("degraded", []))
-    text += f", {plural(slow, 'link')} slowed" if slow else ""
+    slow = sum(0 < factor < 1 for _, _, factor in degraded(network))
+    text += f", {plural(slow, 'link')} slowed (thin)" if slow else ""
     return text + (f", {plural(len(lost(network)), 'link')} down (×)" if lost(network) else "")
 
 
@@ -144,7 +144,10 @@ def _draw_grid(network: Network, grid: Grid, axes: Axes) -> None:
         for link in flat
     ]  # fmt: skip
     shades = [colours[tier[link]] for link in flat]
-    axes.add_collection(LineCollection(lines, colors=shades, linewidths=1.2, zorder=1))
+    capacity = network.capacity[: network.links]
+    full = np.array([capacity[network.tier[: network.links] == index].max(initial=0.0) for index in range(len(colours))])
+    widths = 1.3 * np.maximum(0.3, (capacity[once] / full[tier])[flat])
+    axes.add_collection(LineCollection(lines, colors=shades, linewidths=widths, zorder=1))
     along_z = np.flatnonzero(dimension == 2)
     if len(along_z):
         _draw_hops(grid, colours[tier[along_z[0]]], bool(wraps[along_z].any()), axes)

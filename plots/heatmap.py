@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from fabric.units import format_size, format_time
+from fabric.units import format_time
 
 from .grid import Grid, draw_chips, draw_lost, grid_of, strokes
 from .nodes import lost
 from .strips import LEFT, RIGHT, ROW_HEIGHT, draw_strips, strips_of
-from .style import CHIP_EDGE, HALF, WIDTH, Panel, case_of, heat, heat_scale, note, title
+from .style import CHIP_EDGE, HALF, WIDTH, Panel, case_of, heat, heat_scale, note, size_text, title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ F64 = NDArray[np.float64]
 
 TITLE = 0.95  # cm above the axes
 LARGEST_MATRIX = 128  # ranks
-MATRIX_LEFT = 1.2  # cm
+MATRIX, MATRIX_LEFT = 6.6, 1.2  # cm
 PHASES = ("combine", "dispatch", "total")  # the last one found stands for the case
 
 
@@ -67,7 +67,7 @@ def draw(results: Sequence[Result], axes: Axes) -> None:
     else:
         draw_strips(network, utilisation, axes)
         indent = LEFT - 0.2
-    title(axes, case_of(result), _detail(result, utilisation), indent)
+    title(axes, case_of(result), _detail(result), indent)
 
 
 def _panel(result: Result) -> Panel:
@@ -78,16 +78,19 @@ def _panel(result: Result) -> Panel:
         below = 0.45
         return Panel(put, grid.width, grid.height + TITLE + below, top=TITLE, bottom=below)
     if _is_matrix(network):
-        return Panel(put, HALF, HALF, left=MATRIX_LEFT, right=0.9, top=TITLE, bottom=1.05)
+        return Panel(put, HALF, MATRIX + TITLE + 1.05, MATRIX_LEFT, HALF - MATRIX_LEFT - MATRIX, TITLE, 1.05)
     strips = strips_of(network, result.utilisation)
     height, below = strips.height * ROW_HEIGHT, 1.05 if strips.column == "machine" else 0.7
     return Panel(put, WIDTH, height + TITLE + below, left=LEFT, right=RIGHT, top=TITLE, bottom=below)
 
 
-def _detail(result: Result, utilisation: F64) -> str:
+def _detail(result: Result) -> str:
     what = " ".join(filter(None, (result.collective, result.phase, result.algorithm)))
-    used = f"mean {utilisation.mean():.2f}, max {utilisation.max():.2f}" if len(utilisation) else "no links"
-    return f"{what}, {format_size(result.size)}: {format_time(result.time)}; {used}"
+    return f"{what}, {size_text(result.size)}: {format_time(result.time)}"
+
+
+def _used(utilisation: F64) -> str:
+    return f"mean {utilisation.mean():.2f}, max {utilisation.max():.2f}" if len(utilisation) else "no links"
 
 
 def _bar(axes: Axes) -> None:
@@ -110,19 +113,20 @@ def _draw_grid(network: Network, grid: Grid, utilisation: F64, axes: Axes) -> No
     axes.add_collection(drawn)
     draw_lost(grid, axes, lost(network))
     grid.frame(axes)
-    note(axes, _legend(grid, network))
+    note(axes, "; ".join([_used(utilisation), *_marks(grid, network)]))
 
 
-def _legend(grid: Grid, network: Network) -> str:
+def _marks(grid: Grid, network: Network) -> list[str]:
+    """What the marks mean that are not plain arrows."""
     dimension, _, wraps = grid.ways(network.source, network.destination)
-    parts = ["an arrow per link"]
+    parts = []
     if (wraps & (dimension < 2)).any():
         parts.append("stubs wrap around")
     if grid.planes > 1:
         parts.append("▲ to the next z, ▼ to the previous")
     if lost(network):
         parts.append("× down")
-    return "; ".join(parts)
+    return parts
 
 
 def _is_matrix(network: Network) -> bool:
@@ -138,5 +142,5 @@ def _draw_matrix(network: Network, utilisation: F64, axes: Axes) -> None:
     axes.imshow(cells, cmap=scale, norm=norm, interpolation="nearest")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("destination rank (grey: no link)")
+    axes.set_xlabel(f"destination rank (grey: no link); {_used(utilisation)}")
     axes.set_ylabel("source rank")

@@ -64,7 +64,7 @@ def _layer(nodes: I64, network: Network, machine: I64, word: list[str]) -> Layer
         count = int(machine.max()) + 1
         boxes = _boxes(count, MOST_BOXES)
         chips = network.ranks // count
-        per = f", {-(-count // boxes)} per box" if boxes < count else ""
+        per = f"\n{-(-count // boxes)} per box" if boxes < count else ""
         name = f"{plural(count, 'machine')}\nof {plural(chips, 'chip')}{per}"
         return Layer(name, nodes, _deal(machine[nodes], count, boxes), boxes)
     boxes = _boxes(len(nodes), MOST_CHIPS if nodes[0] < network.ranks else MOST_BOXES)
@@ -119,23 +119,24 @@ def _draw_links(network: Network, layers: list[Layer], layer_of: I64, box_of: I6
     colours = tier_colours(network.tiers)
     for tier, low, high in np.unique(keys[:, :3], axis=0).tolist():
         pairs = keys[(keys[:, :3] == (tier, low, high)).all(axis=1), 3:]
-        if MOST_LINES < len(pairs) == layers[low].boxes * layers[high].boxes:
-            _draw_band(layers[low], layers[high], _y(low), _y(high), colours[tier], axes)
-        else:
-            _draw_lines(layers[low].centre(pairs[:, 0]), layers[high].centre(pairs[:, 1]), _y(low), _y(high), colours[tier], axes)
+        x, ends = layers[low].centre(pairs[:, 0]), layers[high].centre(pairs[:, 1])
+        here = once & (layer_of[a] == low) & (layer_of[b] == high)
+        each_to_each = here.sum() == len(layers[low].nodes) * len(layers[high].nodes)
+        draw = _draw_band if each_to_each and len(pairs) > MOST_LINES else _draw_lines
+        draw(x, ends, _y(low), _y(high), colours[tier], axes)
 
 
-def _draw_lines(left: F64, right: F64, low: float, high: float, colour: str, axes: Axes) -> None:
+def _draw_lines(x: F64, ends: F64, low: float, high: float, colour: str, axes: Axes) -> None:
     from matplotlib.collections import LineCollection
 
-    lines = [[(x, low), (end, high)] for x, end in zip(left.tolist(), right.tolist())]
+    lines = [[(start, low), (end, high)] for start, end in zip(x.tolist(), ends.tolist())]
     axes.add_collection(LineCollection(lines, colors=colour, linewidths=0.8 if len(lines) <= MOST_LINES else 0.3, zorder=1))
 
 
-def _draw_band(lower: Layer, upper: Layer, low: float, high: float, colour: str, axes: Axes) -> None:
-    ends = [lower.centre(0), lower.centre(lower.boxes - 1), upper.centre(upper.boxes - 1), upper.centre(0)]
-    axes.fill(ends, [low, low, high, high], facecolor=colour, edgecolor=colour, alpha=0.3, linewidth=0.8, zorder=1)
-    axes.text(float(np.mean(ends)), (low + high) / 2, "each to each", ha="center", va="center", zorder=4)
+def _draw_band(x: F64, ends: F64, low: float, high: float, colour: str, axes: Axes) -> None:
+    corners = [x.min(), x.max(), ends.max(), ends.min()]
+    axes.fill(corners, [low, low, high, high], facecolor=colour, edgecolor=colour, alpha=0.3, linewidth=0.8, zorder=1)
+    axes.text(float(np.mean(corners)), (low + high) / 2, "each to each", ha="center", va="center", zorder=4)
 
 
 def _draw_inside(network: Network, layer: Layer, machine: I64, axes: Axes) -> None:
@@ -148,8 +149,11 @@ def _draw_inside(network: Network, layer: Layer, machine: I64, axes: Axes) -> No
     high = MACHINE / (len(tiers) + 1)
     for index, tier in enumerate(tiers):
         y = MACHINE / 2 - (index + 1) * high
-        stripe = np.array([(-0.65, y - 0.04), (0.65, y - 0.04), (0.65, y + 0.04), (-0.65, y + 0.04)]) * (layer.half, 1.0)
-        shapes = [stripe + (x, 0.0) for x in layer.centre(np.arange(layer.boxes))]
+        wide = 0.65 * layer.half
+        shapes = [
+            [(x - wide, y - 0.04), (x + wide, y - 0.04), (x + wide, y + 0.04), (x - wide, y + 0.04)]
+            for x in layer.centre(np.arange(layer.boxes)).tolist()
+        ]
         axes.add_collection(PolyCollection(shapes, facecolors=colours[tier], edgecolors="none", zorder=4))
 
 

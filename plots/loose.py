@@ -20,19 +20,20 @@ F64 = NDArray[np.float64]
 LARGEST_SPRING = 150  # nodes; larger fabrics are drawn as a circle
 MOST_NUMBERS = 40
 FEW_LINKS = 300
+AROUND = 0.08  # for the chips at the edge of the square
 
 
 def draw_loose(network: Network, axes: Axes) -> None:
     """Links as straight lines; chips with their rank where there are few."""
     from matplotlib.collections import LineCollection
 
-    place = places(network)
+    place = places(network) + AROUND
     once = network.source < network.destination
     lines = place[np.stack([network.source[once], network.destination[once]], axis=1)]
     colours = tier_colours(network.tiers)
     shades = [colours[tier] for tier in network.tier[: network.links][once].tolist()]
     width = 0.8 if len(lines) < FEW_LINKS else 0.4
-    canvas(axes, 1.16, 1.16, low=-0.08)
+    canvas(axes, 1 + 2 * AROUND, 1 + 2 * AROUND)
     axes.add_collection(LineCollection(list(lines), colors=shades, linewidths=width, zorder=1))
     numbered = network.nodes <= MOST_NUMBERS
     x, y = place.T

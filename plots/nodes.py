@@ -28,8 +28,8 @@ def levels(network: Network) -> I64:
 
 def attribute(network: Network, name: str) -> I64:
     """[N] an integer attribute of the nodes, -1 where a node has none."""
-    nodes = network.graph.nodes
-    return np.array([nodes[node].get(name, -1) for node in range(network.nodes)], dtype=np.int64)
+    found = (network.graph.nodes[node].get(name) for node in range(network.nodes))
+    return np.array([value if isinstance(value, int) else -1 for value in found], dtype=np.int64)
 
 
 def machines(network: Network) -> I64:
@@ -58,11 +58,14 @@ def _plural(word: str) -> str:
 def lost(network: Network) -> list[tuple[int, int]]:
     """The links that were taken down, as node ids."""
     ids = {name: node for node, name in enumerate(network.node_names)}
-    return [
-        (ids[link["from"]], ids[link["to"]])
-        for link in network.graph.graph.get("degraded", [])
-        if link["factor"] == 0 and link["from"] in ids and link["to"] in ids
-    ]
+    return [(ids[start], ids[end]) for start, end, factor in degraded(network) if factor == 0 and start in ids and end in ids]
+
+
+def degraded(network: Network) -> list[tuple[str, str, float]]:
+    """Names of both ends, and the factor on the bandwidth, of each degraded link; what is not such a record is ignored."""
+    records = network.graph.graph.get("degraded")
+    records = [record for record in records if isinstance(record, dict)] if isinstance(records, list) else []
+    return [(str(link.get("from")), str(link.get("to")), float(link.get("factor", 1.0))) for link in records]
 
 
 def bandwidths(network: Network, tier: int) -> str:

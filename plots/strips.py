@@ -21,6 +21,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 
 MOST_CELLS = 144
+MOST_TICKS = 18
 GAP = 0.4  # of a row
 ROW_HEIGHT = 0.42  # cm
 LEFT, RIGHT = 3.75, 2.95  # cm for the texts beside the cells
@@ -34,7 +35,6 @@ class Row:
     label: str
     bandwidth: str  # GB/s
     cells: F64
-    owners: int  # what the cells stand for, when each were alone
     common: bool  # whether the cells are the columns of the panel
     mean: float
     peak: float
@@ -61,39 +61,36 @@ class Strips:
 
 def strips_of(network: Network, utilisation: F64) -> Strips:
     """Sort the links [L] into rows, the chips at the bottom. A link belongs to its end that is nearer to the chips."""
-    level, word, machine = levels(network), words(network), machines(network)
-    source, destination = network.source, network.destination
+    level, machine = levels(network), machines(network)
+    source, destination, tier = network.source, network.destination, network.tier[: network.links]
     up = level[source] <= level[destination]
     owner = np.where(up, source, destination)
-    codes = {name: code for code, name in enumerate(dict.fromkeys(word))}
-    kind = np.array([codes[name] for name in word])
-    keys = np.stack([level[owner], network.tier[: network.links], up, kind[source], kind[destination]], axis=1)
+    names, kind = np.unique(words(network), return_inverse=True)
+    keys = np.stack([level[owner], tier, up, kind[source], kind[destination]], axis=1)
     unique, group = np.unique(keys, axis=0, return_inverse=True)
-    names = list(codes)
+    clustered = bool(machine.max(initial=-1) > 0)
+    columns = int(machine.max()) + 1 if clustered else network.ranks
     rows = []
-    for index, (_, tier, _, a, b) in reversed(list(enumerate(unique.tolist()))):
+    for index, (_, word, upwards, a, b) in reversed(list(enumerate(unique.tolist()))):
         mine = group.ravel() == index
-        label = f"{names[a]} → {names[b]}" + (f" ({network.tiers[tier]})" if a == b else "")
-        low = a if up[mine][0] else b
-        bandwidth = bandwidths(network, tier).removesuffix(" GB/s")
-        rows.append(_row(label, bandwidth, owner[mine], utilisation[: network.links][mine], machine, network.ranks))
+        place = machine[owner[mine]] if clustered else np.where(owner[mine] < network.ranks, owner[mine], -1)
+        common = bool((place >= 0).all())
+        if not common:
+            place = np.unique(owner[mine], return_inverse=True)[1]
+        label = f"{names[a]} → {names[b]}" + (f" ({network.tiers[word]})" if a == b else "")
+        label += "" if common else f", by {names[a if upwards else b]}"
+        cells = _busiest(place, utilisation[: network.links][mine], columns if common else int(place.max()) + 1)
+        mean, peak = float(utilisation[: network.links][mine].mean()), float(np.nanmax(cells))
+        rows.append(Row(label, bandwidths(network, word).removesuffix(" GB/s"), cells, common, mean, peak))
     rows.sort(key=lambda row: row.common)
-    clustered = machine.max() > 0
-    return Strips(rows, "machine" if clustered else "chip", int(machine.max()) + 1 if clustered else network.ranks)
+    return Strips(rows, "machine" if clustered else "chip", columns)
 
 
-def _row(label: str, bandwidth: str, owner: I64, values: F64, machine: I64, ranks: int) -> Row:
-    if (machine[owner] >= 0).all():
-        place, count, common = machine[owner], int(machine.max()) + 1, True
-    elif (owner < ranks).all():
-        place, count, common = owner, ranks, True
-    else:
-        owners, place = np.unique(owner, return_inverse=True)
-        count, common = len(owners), False
+def _busiest(place: I64, values: F64, count: int) -> F64:
+    """The largest value at each place; neighbours share a cell where there are more than MOST_CELLS."""
     cells = np.full(min(count, MOST_CELLS), -np.inf)
     np.maximum.at(cells, place * len(cells) // count, values)
-    cells[np.isinf(cells)] = np.nan
-    return Row(label, bandwidth, cells, count, common, float(values.mean()), float(values.max()))
+    return np.where(np.isinf(cells), np.nan, cells)
 
 
 def draw_strips(network: Network, utilisation: F64, axes: Axes) -> None:
@@ -127,7 +124,7 @@ def _columns(network: Network, strips: Strips, axes: Axes) -> None:
     part = partial(_part, axes, top, strips.height)
     if strips.column == "machine":
         part(np.arange(1, strips.columns) / strips.columns, 0.8)
-        ticks = np.arange(0, strips.columns, -(-strips.columns // 32))
+        ticks = np.arange(0, strips.columns, -(-strips.columns // MOST_TICKS))
         axes.set_xticks((ticks + 0.5) / strips.columns, [str(tick) for tick in ticks])
         axes.set_xlabel("machine (a cell is its busiest link)", labelpad=1.0)
         return

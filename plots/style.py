@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fabric.units import format_size
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
@@ -65,7 +67,7 @@ RC: Any = {
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288",
 )  # fmt: skip
-MARKERS = "osD^vPXhp*"
+MARKERS = "osD^vPXhp"  # fewer than colours, so that the pairs come round late
 TIER_COLOURS = {
     "neuronlink-x": COLOURS[0], "neuronlink-y": COLOURS[1], "neuronlink-z": COLOURS[2],
     "x": COLOURS[0], "y": COLOURS[1], "z": COLOURS[2], "link": COLOURS[0],
@@ -203,6 +205,17 @@ def legend_height(labels: Sequence[str], width: float = WIDTH) -> float:
 def case_of(result: Result) -> str:
     """The name of the case, or of the topology where there is no scenario."""
     return result.case or str(result.network.graph.graph.get("name") or "unnamed")
+
+
+def size_text(size: float) -> str:
+    """Four digits in the largest binary unit.
+
+    >>> size_text(2**30), size_text(1.5 * 2**20), size_text(100)
+    ('1 GiB', '1.5 MiB', '100 B')
+    """
+    units = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
+    unit = next((unit for unit, factor in units.items() if size >= factor), "")
+    return f"{size / units[unit]:.4g} {unit}" if unit else format_size(size)
 
 
 def tier_colours(tiers: Sequence[str]) -> list[str]:

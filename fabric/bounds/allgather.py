@@ -102,10 +102,8 @@ class _Search:
         flows = self._flows(cut)
         for rank in self.group.tolist():
             while cut.bandwidth and (inside := self._short(*flows, rank)) is not None:
-                found = self._cut(inside)
-                if found.ratio <= cut.ratio:
-                    break  # rounding alone made it look worse
-                cut, flows = found, self._flows(found)
+                cut = self._cut(inside)
+                flows = self._flows(cut)
         return cut
 
     def _cut(self, inside: NDArray[np.bool_]) -> Cut:
@@ -120,7 +118,8 @@ class _Search:
 
         ranks, ratio = len(self.group), Fraction(cut.ratio) if cut.bandwidth else Fraction(1)
         share = min(ratio.denominator, LARGEST_FLOW // ranks)
-        # Rounded up where it must be, which hides cuts rather than inventing them; no link needs more than all.
+        # Where it must be rounded it is rounded up: a cut that falls short then really is worse. No link needs more
+        # than the whole flow.
         scaled = -(-self.capacity * (ratio.numerator * share) // ratio.denominator)
         capacity = np.concatenate((np.minimum(scaled, ranks * share), np.full(ranks, share))).astype(np.int32)
         source = np.concatenate((self.source, np.full(ranks, self.nodes)))

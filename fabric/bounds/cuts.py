@@ -83,7 +83,7 @@ def _halves(network: Network) -> Iterator[I64]:
         return
     coords = np.array([nodes[node]["coord"] for node in range(network.nodes)], dtype=np.int64)
     for dimension, size in enumerate(dims):
-        for first in range(size if size > 2 else size - 1):
+        for first in range(size if size % 2 else size // 2):
             yield ((coords[:, dimension] - first) % size < size // 2).astype(np.int64)
 
 

@@ -37,9 +37,7 @@ def distance_limits(network: Network, needs: Needs) -> Iterator[Limit]:
         yield from _limit(network, needs, labels, mine, f"{name} ")
 
 
-def _limit(
-    network: Network, needs: Needs, labels: NDArray[np.int64], counted: NDArray[np.bool_], tier: str
-) -> Iterator[Limit]:
+def _limit(network: Network, needs: Needs, labels: NDArray[np.int64], counted: NDArray[np.bool_], tier: str) -> Iterator[Limit]:
     source, destination = labels[network.source[counted]], labels[network.destination[counted]]
     starts = np.unique(labels[np.concatenate(needs.groups)])
     if len(starts) * len(source) > WORK:

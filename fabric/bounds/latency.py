@@ -49,9 +49,7 @@ def latency_limits(network: Network, needs: Needs, overheads: Overheads | None) 
 def _sample(needs: Needs, count: int) -> list[tuple[int, int, int]]:
     """(group, position in it, rank) of up to `count` ranks, evenly spaced over the groups."""
     everyone = [
-        (group, position, rank)
-        for group, ranks in enumerate(needs.groups)
-        for position, rank in enumerate(ranks.tolist())
+        (group, position, rank) for group, ranks in enumerate(needs.groups) for position, rank in enumerate(ranks.tolist())
     ]
     return everyone[:: -(-len(everyone) // count)]
 

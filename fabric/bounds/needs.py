@@ -95,11 +95,11 @@ class Needs:
         return leave, enter
 
     def between(self, labels: I64) -> F64:
-        """[parts, parts] bytes that must go from each part to each other one; for the pairwise collectives.
+        """[parts, parts] bytes from each part to each, those that stay in it on the diagonal; for the pairwise ones.
 
         >>> Needs.of("all_to_all", [np.arange(4)], None).between(np.array([0, 0, 0, 1]))
-        array([[0.  , 0.75],
-               [0.75, 0.  ]])
+        array([[2.25, 0.75],
+               [0.75, 0.25]])
         """
         parts = int(labels.max()) + 1
         demand = np.zeros((parts, parts))
@@ -110,7 +110,6 @@ class Needs:
                 demand += np.outer(count, count) / len(group)
             else:
                 np.add.at(demand, (mine[:, None], mine[None, :]), self.matrix)
-        np.fill_diagonal(demand, 0.0)
         return demand
 
 

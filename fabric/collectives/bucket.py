@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from itertools import permutations
 from math import prod
+from typing import Literal
 
 import numpy as np
 
-from ..errors import InputError, unknown
+from ..errors import InputError, InternalError, unknown
 from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
 from . import lines
 
-Order = tuple[int, ...]
+Ports = Literal["all", "one"]
+Order = tuple[int, ...]  # of the dimensions
 
 
-def all_reduce(layout: Layout, ports: str = "all") -> Schedule:
+def all_reduce(layout: Layout, ports: Ports = "all") -> Schedule:
     """All-reduce by buckets: reduce-scatter, then all-gather through the same dimensions in reverse.
 
     ports: "all": parts for both directions of several orders of the dimensions, weighted by their bandwidth; "one": one
@@ -30,17 +32,17 @@ def all_reduce(layout: Layout, ports: str = "all") -> Schedule:
     return _bucket("all_reduce", layout, ports)
 
 
-def all_gather(layout: Layout, ports: str = "all") -> Schedule:
+def all_gather(layout: Layout, ports: Ports = "all") -> Schedule:
     """All-gather by buckets; parameters as for `all_reduce`."""
     return _bucket("all_gather", layout, ports)
 
 
-def reduce_scatter(layout: Layout, ports: str = "all") -> Schedule:
+def reduce_scatter(layout: Layout, ports: Ports = "all") -> Schedule:
     """Reduce-scatter by buckets; parameters as for `all_reduce`."""
     return _bucket("reduce_scatter", layout, ports)
 
 
-def _bucket(collective: str, layout: Layout, ports: str) -> Schedule:
+def _bucket(collective: str, layout: Layout, ports: Ports) -> Schedule:
     if ports not in ("all", "one"):
         raise InputError(unknown("ports of bucket", ports, ["all", "one"]))
     kept = [i for i, k in enumerate(layout.dims) if k > 1]
@@ -51,24 +53,25 @@ def _bucket(collective: str, layout: Layout, ports: str) -> Schedule:
     torus = np.arange(layout.ranks).reshape(dims, order="F")
     if ports == "one":
         fastest_first = sorted(range(len(dims)), key=lambda i: -bandwidth[i])
-        return lines.build(collective, "bucket", [torus.transpose(fastest_first)], [1.0], options={"ports": ports})
+        return lines.build(collective, "bucket", [torus.transpose(fastest_first)], [1.0], [fastest_first], options={"ports": ports})
     shares = dimension_orders(dims, bandwidth)
     grids = [grid for order in shares for grid in (torus.transpose(order), np.flip(torus.transpose(order)))]
     weights = [share / 2 for share in shares.values() for _ in range(2)]
+    lanes = [[2 * dim + direction for dim in order] for order in shares for direction in range(2)]
     note = ", ".join(f"{share:.1%} by {'-'.join('xyzw'[i] if i < 4 else str(i) for i in o)}" for o, share in shares.items())
-    return lines.build(collective, "bucket", grids, weights, note=note, options={"ports": ports})
+    return lines.build(collective, "bucket", grids, weights, lanes, note=note, options={"ports": ports})
 
 
 def dimension_orders(dims: Order, bandwidth: tuple[float, ...]) -> dict[Order, float]:
     """The orders of the dimensions that the parts take in a reduce-scatter, and the share of the data for each.
 
-    On equal dimensions each rotation of 0..D-1 gets 1/D: every part then has a dimension of its own in each step. On unequal
-    ones the shares minimise the sum over the stages of the time of the dimension that is busiest in that stage (a linear
-    program over all orders; in stage i a part is in the i-th dimension of its order). Balanced totals alone are not
-    enough: parts that leave a dimension early would crowd another.
+    On equal dimensions (and where one has no link left) each rotation of 0..D-1 gets 1/D: every part then has a dimension
+    of its own in each step. On unequal ones the shares minimise the sum over the stages of the time of the dimension that
+    is busiest in the stage, a linear program over all orders; in stage i a part is in the i-th dimension of its order.
+    Totals in balance are not enough: a part that is through with a dimension early crowds the next.
     """
     count = len(dims)
-    if len(set(dims)) == 1 and len(set(bandwidth)) == 1:
+    if (len(set(dims)) == 1 and len(set(bandwidth)) == 1) or min(bandwidth) <= 0:
         return {tuple((first + i) % count for i in range(count)): 1 / count for first in range(count)}
     orders = list(permutations(range(count)))
     found = _least_stage_times(orders, dims, bandwidth)
@@ -89,4 +92,6 @@ def _least_stage_times(orders: list[Order], dims: Order, bandwidth: tuple[float,
     load[np.arange(count), :, len(orders) + np.arange(count)] = -1
     shares = np.concatenate((np.ones(len(orders)), np.zeros(count)))
     found = linprog(1 - shares, A_ub=load.reshape(count * count, -1), b_ub=np.zeros(count**2), A_eq=[shares], b_eq=[1])
+    if found.x is None:
+        raise InternalError(f"no shares of the dimension orders found: {found.message}")
     return [float(share) for share in found.x[: len(orders)]]

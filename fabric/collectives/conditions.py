@@ -57,9 +57,7 @@ class ProofError(FabricError):
     rank, chunk, step: where; None where a fault has no such place.
     """
 
-    def __init__(
-        self, verdict: Verdict, rank: int | None, chunk: int | None, step: int | None, message: str
-    ) -> None:
+    def __init__(self, verdict: Verdict, rank: int | None, chunk: int | None, step: int | None, message: str) -> None:
         self.verdict, self.rank, self.chunk, self.step = verdict, rank, chunk, step
         super().__init__(f"{verdict}: {message}")
 

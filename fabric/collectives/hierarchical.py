@@ -7,6 +7,7 @@ NICs, work at the second tier. Per rank S(g-1)/g bytes inside and S(m-1)/(gm) be
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from ..layout import Layout, NotApplicable
 from ..schedule import Builder, Schedule
 from . import bucket, mesh, rdh, ring
 from .lines import check_count
+
+Tier = Literal["ring", "mesh", "rdh", "bucket"]
 
 FLAT: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
     "all_reduce": {
@@ -39,7 +42,7 @@ FLAT: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
 """The algorithms that may serve as a tier, by collective and name."""
 
 
-def all_reduce(layout: Layout, inner: str | None = None, outer: str = "ring", directions: int = 1) -> Schedule:
+def all_reduce(layout: Layout, inner: Tier | None = None, outer: Tier = "ring", directions: ring.Directions = 1) -> Schedule:
     """All-reduce in three stages: reduce-scatter inside, all-reduce between machines, all-gather inside.
 
     inner: algorithm inside a machine; None = "bucket" on a torus, else "mesh".
@@ -50,18 +53,20 @@ def all_reduce(layout: Layout, inner: str | None = None, outer: str = "ring", di
     return _hierarchical("all_reduce", layout, ["reduce_scatter", "outer", "all_gather"], inner, outer, directions)
 
 
-def all_gather(layout: Layout, inner: str | None = None, outer: str = "ring", directions: int = 1) -> Schedule:
+def all_gather(layout: Layout, inner: Tier | None = None, outer: Tier = "ring", directions: ring.Directions = 1) -> Schedule:
     """All-gather between machines first, then inside; parameters as for `all_reduce`."""
     return _hierarchical("all_gather", layout, ["outer", "all_gather"], inner, outer, directions)
 
 
-def reduce_scatter(layout: Layout, inner: str | None = None, outer: str = "ring", directions: int = 1) -> Schedule:
+def reduce_scatter(
+    layout: Layout, inner: Tier | None = None, outer: Tier = "ring", directions: ring.Directions = 1
+) -> Schedule:
     """Reduce-scatter inside first, then between machines; parameters as for `all_reduce`."""
     return _hierarchical("reduce_scatter", layout, ["reduce_scatter", "outer"], inner, outer, directions)
 
 
 def _hierarchical(
-    collective: str, layout: Layout, stages: list[str], inner: str | None, outer: str, directions: int
+    collective: str, layout: Layout, stages: list[str], inner: Tier | None, outer: Tier, directions: ring.Directions
 ) -> Schedule:
     """`stages`: the collective of each stage inside the machines, or "outer" for the one between them."""
     if layout.servers < 2 or layout.inner is None:
@@ -70,9 +75,7 @@ def _hierarchical(
     inner = inner or ("bucket" if layout.inner.dims else "mesh")
     inside = {stage: _tier(stage, inner, layout.inner) for stage in stages if stage != "outer"}
     between = _tier(collective, outer, Layout(m), **({"directions": directions} if outer == "ring" else {}))
-    check_count(
-        "hierarchical", layout.ranks, m * sum(tier.transfers for tier in inside.values()) + g * between.transfers
-    )
+    check_count("hierarchical", layout.ranks, m * sum(tier.transfers for tier in inside.values()) + g * between.transfers)
 
     # A block of the tier between the machines is cut into g, one for each rank inside; parts are parts of both tiers.
     inner_parts = next(iter(inside.values())).parts

@@ -21,7 +21,8 @@ from ..schedule import COPY, REDUCE, Builder, Schedule
 
 I64 = NDArray[np.int64]
 
-MOST_TRANSFERS = 1 << 23  # about a gigabyte of arrays
+MOST_TRANSFERS = 1 << 23  # about a gigabyte of arrays, simulated in minutes
+MOST_WAITS = 1 << 25
 
 
 def build(
@@ -29,8 +30,8 @@ def build(
     algorithm: str,
     grids: Sequence[I64],
     weights: Sequence[float],
+    lanes: Sequence[Sequence[int]],
     *,
-    ordered: bool = True,
     note: str = "",
     options: Mapping[str, object] | None = None,
 ) -> Schedule:
@@ -38,7 +39,7 @@ def build(
 
     grids: each holds all ranks; its axes are the dimensions in the order of the reduce-scatter.
     weights: the parts' shares of the data, in any unit.
-    ordered: a rank sends the transfers of one part one after another.
+    lanes: for each axis of each grid the channel on which a rank sends, or -1.
     options: the algorithm's resolved parameters.
     """
     ranks = grids[0].size
@@ -47,22 +48,21 @@ def build(
     shares = np.asarray(weights, dtype=np.float64)
     builder = Builder(collective, algorithm, ranks, blocks=np.full(ranks, 1 / ranks), parts=shares / shares.sum())
     for part, grid in enumerate(grids):
-        step, channel = 0, part if ordered else -1
+        step = 0
         if collective != "all_gather":
             for axis in range(grid.ndim):
-                step = _along(builder, grid, axis, part, REDUCE, step, channel)
+                step = _along(builder, grid, axis, part, REDUCE, step, lanes[part][axis])
         if collective != "reduce_scatter":
             for axis in reversed(range(grid.ndim)):
-                step = _along(builder, grid, axis, part, COPY, step, channel)
+                step = _along(builder, grid, axis, part, COPY, step, lanes[part][axis])
     return builder.build(note, **(options or {}))
 
 
-def check_count(algorithm: str, ranks: int, transfers: int) -> None:
-    """Refuses a schedule that does not fit in memory."""
-    if transfers > MOST_TRANSFERS:
-        raise NotApplicable(
-            f"{algorithm} on {ranks:,} ranks takes {transfers:,} transfers, more than the {MOST_TRANSFERS:,} supported"
-        )
+def check_count(algorithm: str, ranks: int, transfers: int, waits: int = 0) -> None:
+    """Refuse a schedule of too many transfers, or waits between them, before it is built."""
+    for count, most, what in ((transfers, MOST_TRANSFERS, "transfers"), (waits, MOST_WAITS, "waits")):
+        if count > most:
+            raise NotApplicable(f"{algorithm} on {ranks:,} ranks takes {count:,} {what}, more than {most:,}")
 
 
 def _along(builder: Builder, grid: I64, axis: int, part: int, operation: int, step: int, channel: int) -> int:
@@ -86,4 +86,4 @@ def _along(builder: Builder, grid: I64, axis: int, part: int, operation: int, st
         np.broadcast_to(step + time[..., None], shape).ravel(),
         channel,
     )
-    return step + k - 1
+    return int(step + k - 1)

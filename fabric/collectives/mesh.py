@@ -6,6 +6,7 @@ All-reduce is the two-step form: reduce-scatter, then all-gather.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..layout import Layout
 from ..schedule import COPY, REDUCE, Builder, Schedule
@@ -31,7 +32,7 @@ def _mesh(collective: str, layout: Layout) -> Schedule:
     n = layout.ranks
     phases = {"all_reduce": [REDUCE, COPY], "all_gather": [COPY], "reduce_scatter": [REDUCE]}[collective]
     # In an all-reduce each of the n - 1 transfers of a rank's second step waits for the n - 1 that reach it in the first.
-    check_count("mesh", n, n * (n - 1) * (max(1, n // 8) if len(phases) > 1 else 1))
+    check_count("mesh", n, len(phases) * n * (n - 1), (len(phases) - 1) * n * (n - 1) ** 2)
     builder = Builder(collective, "mesh", n, blocks=np.full(n, 1 / n))
     source, destination = pairs(n)
     for step, operation in enumerate(phases):
@@ -39,7 +40,7 @@ def _mesh(collective: str, layout: Layout) -> Schedule:
     return builder.build()
 
 
-def pairs(ranks: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+def pairs(ranks: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """All ordered pairs of different ranks: the sources and the destinations, sources in order."""
     source, offset = np.divmod(np.arange(ranks * (ranks - 1)), max(ranks - 1, 1))
     return source, offset + (offset >= source)

@@ -8,6 +8,7 @@ axis, so the order is by hops over bandwidth, and block r still ends at rank r. 
 from __future__ import annotations
 
 from math import log2
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,10 @@ from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
 from . import lines
 
+Order = Literal["gray", "plain"]
 
-def all_reduce(layout: Layout, order: str | None = None) -> Schedule:
+
+def all_reduce(layout: Layout, order: Order | None = None) -> Schedule:
     """All-reduce by recursive halving, then doubling.
 
     order: "gray": positions in the lines of a torus of 2s and 4s are numbered by Gray code, so that every exchange is over
@@ -29,17 +32,17 @@ def all_reduce(layout: Layout, order: str | None = None) -> Schedule:
     return _rdh("all_reduce", layout, order)
 
 
-def all_gather(layout: Layout, order: str | None = None) -> Schedule:
+def all_gather(layout: Layout, order: Order | None = None) -> Schedule:
     """All-gather by recursive doubling; parameters as for `all_reduce`."""
     return _rdh("all_gather", layout, order)
 
 
-def reduce_scatter(layout: Layout, order: str | None = None) -> Schedule:
+def reduce_scatter(layout: Layout, order: Order | None = None) -> Schedule:
     """Reduce-scatter by recursive halving; parameters as for `all_reduce`."""
     return _rdh("reduce_scatter", layout, order)
 
 
-def _rdh(collective: str, layout: Layout, order: str | None) -> Schedule:
+def _rdh(collective: str, layout: Layout, order: Order | None) -> Schedule:
     n = layout.ranks
     if n & (n - 1):
         raise NotApplicable(f"rdh needs a power of two, not {n}")
@@ -50,7 +53,7 @@ def _rdh(collective: str, layout: Layout, order: str | None) -> Schedule:
     if order == "gray" and not hypercube:
         raise NotApplicable(f"rdh in gray order needs a torus of 2s and 4s, not {layout.dims or 'ranks without coordinates'}")
     grid = _hypercube(layout, gray=order == "gray")
-    return lines.build(collective, "rdh", [grid], [1.0], ordered=False, options={"order": order})
+    return lines.build(collective, "rdh", [grid], [1.0], [[-1] * grid.ndim], options={"order": order})
 
 
 def _hypercube(layout: Layout, gray: bool) -> NDArray[np.int64]:
@@ -66,6 +69,7 @@ def _hypercube(layout: Layout, gray: bool) -> NDArray[np.int64]:
     axes = sorted(cost, key=lambda axis: (cost[axis], axis[1], axis[0]))
     coordinates = np.unravel_index(np.arange(layout.ranks), dims, order="F")
     codes = [x ^ (x >> 1) if gray else x for x in coordinates]
-    grid = np.empty((2,) * len(axes), dtype=np.int64)
-    grid[tuple((codes[dim] >> bit) & 1 for dim, bit in axes)] = np.arange(layout.ranks)
-    return grid
+    place = np.zeros(layout.ranks, dtype=np.int64)
+    for dim, bit in axes:
+        place = 2 * place + ((codes[dim] >> bit) & 1)
+    return np.argsort(place).reshape((2,) * len(axes))

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -14,9 +14,11 @@ from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
 from . import hamiltonian, lines
 
+Directions = Literal[1, 2]
+
 
 def all_reduce(
-    layout: Layout, cycles: int | None = None, directions: int = 2, weights: Sequence[float] | None = None
+    layout: Layout, cycles: int | None = None, directions: Directions = 2, weights: tuple[float, ...] | None = None
 ) -> Schedule:
     """All-reduce by rings: reduce-scatter, then all-gather on the same rings.
 
@@ -30,21 +32,21 @@ def all_reduce(
 
 
 def all_gather(
-    layout: Layout, cycles: int | None = None, directions: int = 2, weights: Sequence[float] | None = None
+    layout: Layout, cycles: int | None = None, directions: Directions = 2, weights: tuple[float, ...] | None = None
 ) -> Schedule:
     """All-gather by rings; parameters as for `all_reduce`."""
     return _ring("all_gather", layout, cycles, directions, weights)
 
 
 def reduce_scatter(
-    layout: Layout, cycles: int | None = None, directions: int = 2, weights: Sequence[float] | None = None
+    layout: Layout, cycles: int | None = None, directions: Directions = 2, weights: tuple[float, ...] | None = None
 ) -> Schedule:
     """Reduce-scatter by rings; parameters as for `all_reduce`."""
     return _ring("reduce_scatter", layout, cycles, directions, weights)
 
 
 def _ring(
-    collective: str, layout: Layout, cycles: int | None, directions: int, weights: Sequence[float] | None
+    collective: str, layout: Layout, cycles: int | None, directions: Directions, weights: tuple[float, ...] | None
 ) -> Schedule:
     if directions not in (1, 2):
         raise InputError(f"ring: directions has to be 1 or 2, not {directions}")
@@ -57,9 +59,9 @@ def _ring(
     used = found[:cycles]
     rings = [ring for cycle in used for ring in (cycle, cycle[::-1])[:directions]]
     if weights is None:
-        weights = [1.0] * len(rings)
+        weights = (1.0,) * len(rings)
     elif len(weights) != len(rings) or not all(0 < weight < np.inf for weight in weights):
-        raise InputError(f"ring: {len(rings)} positive weights expected, one per ring, not {list(weights)}")
+        raise InputError(f"ring: {len(rings)} positive weights expected, one per ring, not {weights}")
     note = f"{len(used)} cycle{'s' * (len(used) > 1)} x {directions} direction{'s' * (directions > 1)}"
-    options = {"cycles": len(used), "directions": directions, "weights": tuple(weights)}
-    return lines.build(collective, "ring", rings, weights, note=note, options=options)
+    options = {"cycles": len(used), "directions": directions, "weights": weights}
+    return lines.build(collective, "ring", rings, weights, [[lane] for lane in range(len(rings))], note=note, options=options)

@@ -25,7 +25,7 @@ def compiled_advance() -> Callable[..., int]:
             # A function finds its callees in its globals, so a copy with other globals calls the compiled ones
             copy = FunctionType(plain.__code__, namespace, name, plain.__defaults__)
             copy.__module__ = kernel.__name__
-            namespace[name] = njit(cache=True)(copy)
+            namespace[name] = njit(cache=True, _nrt=False)(copy)
     advance: Callable[..., int] = namespace["advance"]
     return advance
 

@@ -416,7 +416,7 @@ def spread(s: State) -> bool:
             if inside[k] == 0 and inconsistent(s, k):
                 enlist(s, k)
                 grown = True
-                if spare[k] < 0:
+                if s.level[k] == INF:  # it holds nothing back yet: find whom it must
                     pull(s, k, own_level(s, k))
     return grown
 

@@ -1,8 +1,7 @@
 """Scenario files: read, checked as a whole, with every default filled in.
 
-    read_scenario   a file, or text, to a Scenario; every fault at once, with file, line and column
-    resolved        a Scenario as YAML that reads back as an equal one
-    schema          the JSON Schema of the file
+`read_scenario` makes a Scenario of a file or text and reports every fault at once, with file, line and column. `resolved`
+writes a Scenario as YAML that reads back as an equal one. `schema` is the JSON Schema of the file.
 """
 
 from __future__ import annotations

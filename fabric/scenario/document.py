@@ -9,13 +9,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+from warnings import catch_warnings
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from ..errors import InputError
-
-if TYPE_CHECKING:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Path = tuple[str | int, ...]
 
@@ -113,20 +115,22 @@ def read_document(text: str, file: str) -> Document:
 
     Raises InputError where the text is no YAML; what is wrong inside it (a key given twice, NaN) is in `faults`.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
     yaml = YAML(typ="safe", pure=True)
     try:
-        root = yaml.compose(text)
+        with catch_warnings(action="ignore", category=ReusedAnchorWarning):
+            root = yaml.compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         raise InputError(f"{place}: {_problem(error, text)}") from None
     except RecursionError:
         raise InputError(f"{file}: nested too deeply") from None
+    except ReaderError as error:
+        before = text[: error.position]
+        place = Place(file, before.count("\n") + 1, error.position - before.rfind("\n"))
+        raise InputError(f"{place}: a character that YAML does not allow, 0x{ord(text[error.position]):02x}") from None
     except YAMLError as error:
-        raise InputError(f"{_reader_place(error, text, file)}: {_one_line(error)}") from None
+        raise InputError(f"{file}: no valid YAML: {_one_line(error)}") from None
     places = Places(file, {}, {(): Place(file, 1, 1)})
     if root is None:
         return Document(None, places, [])
@@ -149,17 +153,14 @@ class _Builder:
         if len(self.places.values) > MOST_VALUES:
             raise InputError(f"{self.place(node)}: more than {MOST_VALUES:,} values")
         self.places.values[path] = self.place(node)
-        if node.id == "mapping":
+        if isinstance(node, MappingNode):
             return self.mapping(node, path)
-        if node.id == "sequence":
-            return self.sequence(node, path)
+        if isinstance(node, SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
         return self.scalar(node, path)
 
     def place(self, node: Node) -> Place:
         return Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
-
-    def sequence(self, node: SequenceNode, path: Path) -> list[object]:
-        return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
 
     def mapping(self, node: MappingNode, path: Path) -> dict[str, object]:
         out: dict[str, object] = {}
@@ -177,8 +178,8 @@ class _Builder:
         merged: list[Node] = []
         for key, value in node.value:
             if key.tag == _TAG + "merge":
-                merged += value.value if value.id == "sequence" else [value]
-            elif key.id != "scalar" or key.tag not in _TEXT:
+                merged += value.value if isinstance(value, SequenceNode) else [value]
+            elif not isinstance(key, ScalarNode) or key.tag not in _TEXT:
                 self.faults.append(Fault(path, "a key is text", place=self.place(key)))
             elif key.value in own:
                 line, here = self.place(own[key.value][0]).line, self.place(key)
@@ -186,24 +187,27 @@ class _Builder:
             else:
                 own[key.value] = (key, value)
         for other in merged:
-            if other.id != "mapping":
+            if not isinstance(other, MappingNode):
                 self.faults.append(Fault(path, "<< takes a mapping", place=self.place(other)))
                 continue
             for name, entry in self.entries(other, path).items():
                 own.setdefault(name, entry)
         return own
 
-    def scalar(self, node: ScalarNode, path: Path) -> object:
+    def scalar(self, node: Node, path: Path) -> object:
         tag = str(node.tag)
         if tag in _TEXT:
             return str(node.value)
         if tag not in _PLAIN:
             self.faults.append(Fault(path, f"unknown tag {tag}"))
             return None
+        if tag == _TAG + "null":
+            self.faults.append(Fault(path, "has no value"))
+            return None
         try:
             value: object = self.yaml.constructor.construct_object(node)
-        except ValueError:
-            self.faults.append(Fault(path, f"{node.value!r} is no number"))
+        except (ValueError, IndexError, KeyError):
+            self.faults.append(Fault(path, f"{node.value!r} is no {tag.removeprefix(_TAG)}"))
             return None
         if isinstance(value, float) and not math.isfinite(value):
             self.faults.append(Fault(path, f"{node.value} is not a finite number"))
@@ -223,12 +227,3 @@ def _problem(error: MarkedYAMLError, text: str) -> str:
 
 def _one_line(text: object) -> str:
     return " ".join(str(text).split())
-
-
-def _reader_place(error: YAMLError, text: str, file: str) -> Place:
-    """The place of a character that YAML forbids."""
-    position = getattr(error, "position", None)
-    if not isinstance(position, int):
-        return Place(file)
-    before = text[:position]
-    return Place(file, before.count("\n") + 1, position - before.rfind("\n"))

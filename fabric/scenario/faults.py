@@ -35,19 +35,20 @@ EXPECTED = {
     "string_type": "text",
     "string_pattern_mismatch": "text in one line",
     "string_too_short": "text",
-    "greater_than": "a number above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "a number below {lt}",
-    "less_than_equal": "at most {le}",
+    "greater_than": "a number above {gt:g}",
+    "greater_than_equal": "at least {ge:g}",
+    "less_than": "a number below {lt:g}",
+    "less_than_equal": "at most {le:g}",
     "too_short": "at least {min_length} in the list",
     "too_long": "at most {max_length} in the list",
 }
 
 
 def read_errors(error: ValidationError) -> Iterator[Fault]:
-    """Every fault of a validation."""
+    """Every fault of a validation; None stands for a value that was refused already."""
     for detail in error.errors(include_url=False):
-        yield from _read(detail)
+        if detail["input"] is not None:
+            yield from _read(detail)
 
 
 def _read(detail: ErrorDetails) -> Iterator[Fault]:

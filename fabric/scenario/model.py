@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -32,9 +32,6 @@ ELEMENT_BYTES: Mapping[str, int] = MappingProxyType(
         **dict.fromkeys(("fp64", "int64", "uint64"), 8),
     }
 )
-
-if TYPE_CHECKING:
-    from ..workloads.moe import Gating
 
 Size = Annotated[float, quantity(read_size, size_text, "64 MiB")]
 Time = Annotated[float, quantity(read_time, time_text, "1.3 us")]
@@ -246,30 +243,11 @@ class Moe(Model):
             raise Faults([(("top_k",), f"a token goes to {self.top_k} of only {self.experts} experts")])
         return self
 
-    def gating(self, tokens: int, seed: int) -> Gating:
-        """The workload with so many tokens per rank."""
-        from ..workloads.moe import Gating
-
-        return Gating(
-            tokens=tokens,
-            hidden=self.hidden,
-            top_k=self.top_k,
-            experts=self.experts,
-            dispatch_bytes=self.dispatch_bytes,
-            combine_bytes=self.combine_bytes,
-            scale_block=self.dispatch_scale.block if self.dispatch_scale else 0,
-            scale_bytes=self.dispatch_scale.bytes if self.dispatch_scale else 0.0,
-            skew=self.skew,
-            deduplicate=self.deduplicate,
-            sample=self.sample,
-            seed=seed,
-        )
-
 
 Sizes = Annotated[
     list[Size],
     Field(min_length=1),
-    Short(expand_sizes, {"type": "string", "examples": ["64 MiB", "64 KiB..1 GiB x4"]}),
+    Short(expand_sizes, {"type": "string", "description": "a size, or a range", "examples": ["64 MiB", "64 KiB..1 GiB x4"]}),
 ]
 
 
@@ -287,9 +265,7 @@ class Case(Model):
     topology: Topology
     collective: Annotated[str, word("collective", COLLECTIVES, ALIASES)]
     algorithm: Annotated[Algorithm, Short(_expand_name, {"type": "string"})] = Field(default_factory=lambda: Algorithm())
-    sizes: Sizes | None = Field(
-        None, description="S of nccl-tests: one size, a list, or a range; not for moe and all_to_all_v"
-    )
+    sizes: Sizes | None = Field(None, description="S of nccl-tests; moe and all_to_all_v have none")
     groups: Groups = Field("all", description="replica groups: all ranks, the first n, or lists of ranks")
     type: Annotated[str, word("type", tuple(ELEMENT_BYTES))] = Field("uint8", description="element type, for the count")
     moe: Moe | None = None

@@ -28,7 +28,7 @@ def apply_overrides(document: Document, overrides: Sequence[str]) -> list[Fault]
         except ValueError as error:
             faults.append(Fault((), str(error), place=place))
         except InputError as error:
-            faults += [Fault((), line.removeprefix(f"{place}: "), place=place) for line in error.faults]
+            faults += [Fault((), line.partition(": ")[2], place=place) for line in error.faults]
     return faults
 
 
@@ -37,8 +37,8 @@ def _apply(document: Document, override: str, place: Place) -> None:
     if not equals or not path.strip():
         raise ValueError(f"expected key.path=value, not {override!r}")
     value = read_document(text, str(place))
-    if value.faults:
-        raise InputError(fault.message for fault in value.faults)
+    if value.faults or value.data is None:
+        raise ValueError(f"{path}: {value.faults[0].message if value.faults else 'has no value'}")
     for target in _targets(document.data, path.strip()):
         _set(document.data, target, deepcopy(value.data))
         document.places.move(target, place)

@@ -100,7 +100,7 @@ class _Reading:
 
     def validate(self) -> None:
         """Kinds of all keys and values."""
-        before = {fault.path for fault in self.faults if fault.path and not fault.key}
+        before = {fault.path for fault in self.faults if not fault.key}
         try:
             Scenario.model_validate(self.data)
         except ValidationError as error:
@@ -124,8 +124,8 @@ class _Reading:
     def check_case(self, index: int, case: dict[str, Any]) -> Graph | None:
         """Whatever takes more than one key, or the graph, to tell; the graph, if there is one."""
         at = ("cases", index)
-        collective = ALIASES.get(case.get("collective", ""), case.get("collective"))
         if "collective" in case and self.sound(*at, "collective"):
+            collective = ALIASES.get(case["collective"], case["collective"])
             self.check_keys(at, case, collective)
             if "algorithm" in case and self.sound(*at, "algorithm"):
                 self.faults += check_algorithm(collective, case["algorithm"], (*at, "algorithm"))
@@ -133,7 +133,7 @@ class _Reading:
             return None
         graph = self.graph((*at, "topology"), case["topology"])
         if graph is not None:
-            self.check_ranks(at, case, sum(kind in ("chip", "core") for _, kind in graph.nodes(data="kind")))
+            self.check_ranks(at, case, sum(node["kind"] in ("chip", "core") for _, node in graph.nodes(data=True)))
         return graph
 
     def check_keys(self, at: Path, case: dict[str, Any], collective: str) -> None:
@@ -168,7 +168,8 @@ class _Reading:
                 if rank >= ranks:
                     self.add((*at, "groups", index, position), f"no rank {rank}: {there}, 0..{ranks - 1}")
         if "matrix" in case and self.sound(*at, "matrix"):
-            counts = {len(group) for group in groups} if isinstance(groups, list) else {ranks if groups == "all" else groups}
+            lengths = [len(group) for group in groups] if isinstance(groups, list) else [groups]
+            counts = {ranks if length == "all" else length for length in lengths}
             for count in sorted(counts - {len(case["matrix"])}):
                 self.add((*at, "matrix"), f"{len(case['matrix'])} rows, but a group has {count} ranks")
 

@@ -115,7 +115,7 @@ def _required(builder: str) -> list[str]:
 
 
 def _arguments(builder: str, given: Mapping[str, Any], path: Path) -> tuple[dict[str, Any], Faults]:
-    """The builder's arguments as numbers in bytes/s and s, and the faults of those that are left out."""
+    """The builder's arguments as numbers in bytes/s and s, and what is wrong; a wrong quantity becomes 1."""
     known = _parameters(builder)
     faults: Faults = []
     arguments: dict[str, Any] = {}
@@ -128,6 +128,7 @@ def _arguments(builder: str, given: Mapping[str, Any], path: Path) -> tuple[dict
             arguments[name] = _value(name, value)
         except ValueError as error:
             faults.append(((*path, name), str(error), False))
+            arguments[name] = 1.0
     faults += [((*path, name), f"{builder} needs {name}", True) for name in _required(builder) if name not in given]
     if "machine" in arguments and "machine_parameters" in known:
         faults += _machine(arguments, path)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from io import StringIO
 from typing import Any
 
+from ruamel.yaml import YAML
+
 from .model import Scenario
 
 
@@ -13,8 +15,6 @@ def resolved(scenario: Scenario) -> str:
 
     Paths of topology files are absolute in it; a matrix from a file is written out.
     """
-    from ruamel.yaml import YAML
-
     yaml = YAML(pure=True)
     yaml.default_flow_style = None  # lists and mappings without others inside in one line
     yaml.width = 120

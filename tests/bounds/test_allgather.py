@@ -99,6 +99,13 @@ def test_one_lost_direction_tells_the_collectives_apart() -> None:
     assert worst_cut(network, np.arange(4), reverse=True).outside == (0,)
 
 
+def test_the_first_cut_found_need_not_be_the_worst() -> None:
+    # Rank 2 sends through a single link of 1; the cut that the first flow shows has two ranks over 3.
+    cables = {(0, 6): 2, (6, 2): 2, (2, 3): 1, (3, 4): 9, (4, 1): 9, (1, 5): 5, (5, 0): 9, (0, 3): 2, (3, 1): 8, (3, 2): 7}
+    network = fabric(3, {ends: float(bandwidth) for ends, bandwidth in cables.items()}, switches=4)
+    assert optimum(network) == worst_ratio(network, [0, 1, 2]) == 1
+
+
 @given(fabrics(), st.booleans())
 @settings(max_examples=60, deadline=None)
 def test_equals_the_worst_of_all_cuts(network: Network, reverse: bool) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 import topologies
 from fabric.bind import Overheads
-from fabric.bounds import bounds_at, find_limits, lower_bounds
+from fabric.bounds import Limit, bounds_at, find_limits, lower_bounds
 from fabric.errors import InputError
 from fabric.network import Network
 
-from .fabrics import bounds, largest
+from .fabrics import largest
 
 TRN2 = Network(topologies.trn2())
 ALL = [np.arange(16)]
@@ -34,9 +34,10 @@ def test_latency_binds_small_sizes_and_bandwidth_large_ones() -> None:
 
 
 def test_equal_bounds_have_equal_times_so_that_the_simplest_binds() -> None:
-    found = bounds(TRN2, "all_gather", 2.0**30)
-    assert found["injection"].time == found["all_gather optimum"].time
     assert largest(TRN2, "all_gather", 2.0**30).name == "injection"
+    by_rounding = [Limit("injection", 0.1 + 0.2, 1.0, ""), Limit("cut far", np.nextafter(0.1 + 0.2, 1), 1.0, "")]
+    assert by_rounding[1].time(1.0) > by_rounding[0].time(1.0)
+    assert [bound.time for bound in bounds_at(by_rounding, 1.0)] == [0.1 + 0.2] * 2
 
 
 def test_a_single_rank_has_nothing_to_do() -> None:

@@ -130,6 +130,27 @@ def test_groups_share_the_links_between_racks() -> None:
     assert found["cut cross-rack"].time == pytest.approx(72 * 1 / 128, rel=1e-12)
 
 
+@pytest.mark.parametrize("collective", ["all_gather", "reduce_scatter", "all_reduce", "all_to_all"])
+def test_groups_within_a_server_need_nothing_between_servers(collective: str) -> None:
+    names = bounds(two_tiers(3, 4, 100.0, 1.0), collective, 1.0, [0, 1, 2, 3], [4, 5]).keys()
+    assert "cut nic" not in names
+    assert "injection" in names
+
+
+def test_all_reduce_groups_share_the_messages_between_servers() -> None:
+    # Two groups over servers 0-2: 2 x 4 messages out of three servers of 2 x 5; the third group stays in server 3.
+    network = two_tiers(4, 2, 100.0, 5.0)
+    found = bounds(network, "all_reduce", 1.0, [0, 2, 4], [1, 3, 5], [6, 7])
+    assert found["cut nic"].time == pytest.approx(8 / 30, rel=1e-12)
+
+
+def test_halves_are_cut_at_every_place() -> None:
+    # A ring of 6 whose cables 1-2 and 4-5 are slow: 3 x 3 / 6 of S over two of them.
+    slow = [((1, 2), 0.25), ((4, 5), 0.25)]
+    network = Network(topologies.degrade(topologies.ring(6, 1.0), slow=slow))
+    assert bounds(network, "all_to_all")["cut link"].time == pytest.approx(1.5 / 0.5, rel=1e-12)
+
+
 def test_all_reduce_of_one_group_binds_where_others_are_fast() -> None:
     # Two groups of 3 on switches of their own; the slow one would vanish in the mean of both.
     cables = {(rank, 6): 1.0 for rank in range(3)} | {(rank, 7): 100.0 for rank in range(3, 6)}

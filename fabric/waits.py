@@ -1,0 +1,187 @@
+"""What each transfer of a schedule waits for, derived from its data, its steps and its channels.
+
+A transfer waits for the transfers that brought its source what it sends: all that reduced into those chunks since the last
+copy, and that copy, as far as they are of earlier steps. Transfers of one source and channel (a lane) go one after another.
+
+Waits that others imply are left out; a large schedule would not fit otherwise, for in a machine of 144 ranks each of the 143
+transfers of a rank may need the 143 that reached it. A transfer does not wait for
+
+    lanes    what a later transfer of the same lane follows that it waits for,
+    order    what an earlier transfer of its own lane waited for,
+    copies   what was written to a cell before a copy to the cell that it waits for. A copy that could overtake an
+             earlier write to its cell is a race, and the proof refuses it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .schedule import Schedule
+
+I32 = NDArray[np.int32]
+I64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+COPY = 0
+
+
+def derive_waits(schedule: Schedule) -> tuple[I64, I32]:
+    """CSR of the transfers that each transfer of `schedule` waits for; the waits that it holds are not looked at."""
+    if not schedule.transfers:
+        return np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32)
+    row, readers = _alike(schedule)
+    lane = np.where(schedule.channel < 0, -1, schedule.source * (schedule.channel.max() + np.int64(1)) + schedule.channel)
+    keys = np.concatenate((_data_waits(schedule, readers, lane), _lane_waits(schedule, readers, lane)))
+    rows, ids = np.divmod(_distinct(keys), schedule.transfers)
+    ptr = pointers(np.bincount(rows, minlength=len(readers)))
+    return pointers(np.diff(ptr)[row]), ids[ranges(ptr[row], ptr[row + 1])].astype(np.int32)
+
+
+def pointers(counts: NDArray[np.int64]) -> I64:
+    """CSR pointers from the row lengths."""
+    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+
+
+def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> I64:
+    """The integers of the half-open ranges [first, last), one after another.
+
+    >>> ranges(np.array([3, 8]), np.array([5, 9]))
+    array([3, 4, 8])
+    """
+    count = last - first
+    return np.asarray(np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count), dtype=np.int64)
+
+
+def _alike(schedule: Schedule) -> tuple[I64, I64]:
+    """Transfers of one source, step, channel and list of chunks wait for the same: one row for all of them.
+
+    Returns [T] the row of each transfer and [rows] a transfer of each row.
+    """
+    same = (schedule.source, schedule.step, schedule.channel, np.diff(schedule.chunk_ptr))
+    mixed = np.add.reduceat(_mixed(schedule.chunk_ids), schedule.chunk_ptr[:-1])
+    for column in same:
+        mixed = _mixed(mixed + column.astype(np.uint64))
+    _, first, row = np.unique(mixed, return_index=True, return_inverse=True)
+    like = first[row]
+    twins = schedule.chunk_ids[ranges(schedule.chunk_ptr[like], schedule.chunk_ptr[like + 1])] if _equal(same, like) else None
+    if twins is None or (twins != schedule.chunk_ids).any():
+        everyone = np.arange(schedule.transfers)  # two that differ have one hash
+        return everyone, everyone
+    return row, first
+
+
+def _equal(columns: tuple[NDArray[np.generic], ...], like: I64) -> bool:
+    return all(bool((column == column[like]).all()) for column in columns)
+
+
+def _mixed(values: NDArray[np.generic]) -> NDArray[np.uint64]:
+    """A hash of integers."""
+    mixed = values.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray((mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9))
+
+
+def _lane_waits(schedule: Schedule, readers: I64, lane: I64) -> I64:
+    """Keys row * T + transfer: each transfer of a lane waits for those of the step before it in the lane."""
+    place = lane * schedule.steps + schedule.step
+    ids = np.flatnonzero(lane >= 0)
+    ids = ids[np.argsort(place[ids], kind="stable")]
+    starts = np.flatnonzero(_changes(place[ids]))
+    ends = np.append(starts[1:], len(ids))
+    rows = np.flatnonzero(lane[readers] >= 0)
+    at = np.searchsorted(place[ids][starts], place[readers[rows]])  # the row's place in the order of places
+    later = at > 0
+    rows, before = rows[later], at[later] - 1
+    follows = lane[ids[starts[before]]] == lane[readers[rows]]
+    rows, before = rows[follows], before[follows]
+    first, last = starts[before], ends[before]
+    return np.repeat(rows, last - first) * schedule.transfers + ids[ranges(first, last)]
+
+
+def _data_waits(schedule: Schedule, readers: I64, lane: I64) -> I64:
+    """Keys row * T + transfer: the writers of what a row reads since the last copy, inclusive, less what others imply."""
+    step, none = schedule.step, np.empty(0, dtype=np.int64)
+    written_from = np.full(schedule.ranks, schedule.steps)
+    np.minimum.at(written_from, schedule.destination, step)
+    rows = np.flatnonzero(step[readers] > written_from[schedule.source[readers]])
+    read_until = np.full(schedule.ranks, -1)
+    np.maximum.at(read_until, schedule.source[readers[rows]], step[readers[rows]])
+    writers = np.flatnonzero(step < read_until[schedule.destination])
+    if not len(writers):
+        return none
+
+    # All writes by cell (rank and chunk), then by step. An epoch of a cell starts with a copy.
+    owner, written = _cells(schedule, writers, schedule.destination)
+    order = np.argsort(written)
+    written, writer = written[order], writers[owner[order]]
+    cell, places = written // schedule.steps, np.arange(len(written))
+    opens = _changes(cell)
+    cell_start = np.maximum.accumulate(np.where(opens, places, 0))
+    epoch_start = np.maximum.accumulate(np.where(opens | (schedule.operation[writer] == COPY), places, 0))
+
+    owner, read = _cells(schedule, readers[rows], schedule.source)
+    last = np.searchsorted(written, read) - 1
+    found = (last >= 0) & (cell[last] == read // schedule.steps)
+    row, last = rows[owner[found]], last[found]
+    first, epoch = cell_start[last], epoch_start[last]
+
+    def keys(row: I64, first: I64, last: I64) -> I64:
+        return _distinct(np.repeat(row, last - first) * schedule.transfers + writer[ranges(first, last)])
+
+    needed = keys(row, epoch, last + 1)
+    oldest = _greatest(row, epoch - first)  # the copy that covers most is enough
+    implied = keys(row[oldest], first[oldest], epoch[oldest])
+    needed = needed[~_contained(needed, implied)]
+    return needed[_unimplied_by_lanes(*np.divmod(needed, schedule.transfers), readers, lane, schedule)]
+
+
+def _unimplied_by_lanes(row: I64, writer: I64, readers: I64, lane: I64, schedule: Schedule) -> Bools:
+    """Which of the waits (row, writer) neither a later one of the writer's lane nor an earlier row of the row's implies."""
+    keep = np.ones(len(row), dtype=bool)
+    lanes = int(lane.max()) + 1
+    on = np.flatnonzero(lane[writer] >= 0)
+    keep[on] = _greatest(row[on] * lanes + lane[writer[on]], schedule.step[writer[on]])
+    own = lane[readers[row]]
+    on = np.flatnonzero(own >= 0)
+    keep[on] &= _greatest(own[on] * schedule.transfers + writer[on], -schedule.step[readers[row[on]]])
+    return keep
+
+
+def _cells(schedule: Schedule, transfers: I64, rank: I32) -> tuple[I64, I64]:
+    """For each chunk of some transfers: the index of its transfer among them, and a key of (rank, chunk, step)."""
+    first, last = schedule.chunk_ptr[transfers], schedule.chunk_ptr[transfers + 1]
+    owner = np.repeat(np.arange(len(transfers)), last - first)
+    which = transfers[owner]
+    cell = rank[which].astype(np.int64) * schedule.chunks + schedule.chunk_ids[ranges(first, last)]
+    return owner, cell * schedule.steps + schedule.step[which]
+
+
+def _changes(values: I64) -> Bools:
+    """Where a sorted array has another value than before; true at its start."""
+    return np.concatenate((np.ones(min(len(values), 1), dtype=bool), values[1:] != values[:-1]))
+
+
+def _distinct(values: I64) -> I64:
+    """Sorted, each once."""
+    values = np.sort(values)
+    return values[_changes(values)]
+
+
+def _contained(values: I64, others: I64) -> Bools:
+    """Which values are among the others; both sorted and distinct."""
+    if not len(others):
+        return np.zeros(len(values), dtype=bool)
+    return np.asarray(others[np.minimum(np.searchsorted(others, values), len(others) - 1)] == values)
+
+
+def _greatest(group: I64, value: NDArray[np.integer]) -> Bools:
+    """Which entries have the greatest value of their group."""
+    order = np.lexsort((value, group))
+    opens = _changes(group[order])
+    ends = np.flatnonzero(np.append(opens[1:], True)[: len(order)])
+    keep = np.empty(len(group), dtype=bool)
+    keep[order] = value[order] == value[order][ends][np.cumsum(opens) - 1]
+    return keep

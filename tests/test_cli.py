@@ -1,0 +1,218 @@
+"""The command as a user meets it: what it prints, what it writes, how it refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from fabric.cli import main
+
+SMALL = """\
+name: small
+cases:
+  - name: one
+    topology: {builder: trn2}
+    collective: all_gather
+    algorithm: mesh
+    sizes: [1 MiB, 16 MiB]
+overheads: none
+plots: [latency]
+"""
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Answer]:
+    """Run `fabric-sim` with some arguments, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["fabric-sim", *arguments])
+        code = main()
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run
+
+
+def test_a_scenario_file_prints_a_table(command: Callable[..., Answer]) -> None:
+    Path("small.yaml").write_text(SMALL)
+    answer = command("run", "small.yaml")
+    assert answer.code == 0
+    assert answer.err == ""
+    lines = answer.out.splitlines()
+    assert lines[0] == "# one: all_gather on 16 ranks of trn2"
+    assert lines[1].split() == (
+        "size(B) count(elems) type time(us) algbw(GB/s) busbw(GB/s) algorithm bound(us) gap".split()
+    )
+    # Direct all-gather, dimension order: the busiest link of a 4x4 torus carries S/2, so 1 MiB takes 2^20 / 2 / 128e9 s.
+    assert lines[2].split()[:5] == ["1048576", "1048576", "uint8", f"{2**19 / 128e9 * 1e6:.2f}", f"{256:.2f}"]
+
+
+def test_json_has_the_stable_names(command: Callable[..., Answer]) -> None:
+    Path("small.yaml").write_text(SMALL)
+    found = json.loads(command("run", "small.yaml", "--json").out)
+    assert set(found) == {"scenario", "version", "results"}
+    assert {
+        "case", "topology", "preset", "collective", "algorithm", "ranks", "size_bytes", "time_s", "algbw_Bps", "busbw_Bps",
+        "bound_s", "bound", "gap", "tiers", "bottleneck", "groups_s",
+    } <= set(found["results"][0])  # fmt: skip
+    assert set(found["results"][0]["tiers"][0]) == {"tier", "links", "bytes", "utilisation_mean", "utilisation_max"}
+    row = found["results"][1]
+    assert row["busbw_Bps"] == pytest.approx(row["size_bytes"] / row["time_s"] * 15 / 16)
+
+
+def test_output_is_complete_and_reruns_to_the_same_numbers(command: Callable[..., Answer]) -> None:
+    Path("small.yaml").write_text(SMALL)
+    assert command("run", "small.yaml", "-o", "out").code == 0
+    assert sorted(file.name for file in Path("out").iterdir()) == [
+        "latency.png", "results.csv", "results.json", "scenario.yaml",
+    ]  # fmt: skip
+    assert command("run", "out/scenario.yaml", "-o", "again").code == 0
+    assert json.loads(Path("again/results.json").read_text()) == json.loads(Path("out/results.json").read_text())
+    assert Path("out/results.csv").read_text().count("\n") == 3
+
+
+def test_set_overrides_a_value(command: Callable[..., Answer]) -> None:
+    Path("small.yaml").write_text(SMALL)
+    answer = command("run", "small.yaml", "--set", "algorithm=ring", "--set", "sizes=2 MiB", "--json")
+    (row,) = json.loads(answer.out)["results"]
+    assert (row["algorithm"], row["size_bytes"]) == ("ring", 2 * 2**20)
+
+
+def test_groups_run_at_the_same_time(command: Callable[..., Answer]) -> None:
+    Path("small.yaml").write_text(SMALL)
+    rows = [[0, 1, 2, 3], [4, 5, 6, 7]]
+    answer = command("run", "small.yaml", "--set", f"groups={rows}", "--set", "algorithm=ring", "--set", "sizes=1 MiB", "--json")
+    (row,) = json.loads(answer.out)["results"]
+    # Rows of the torus are rings of 4 with links of their own: both directions, 3/4 of the size over two links.
+    assert row["groups_s"] == pytest.approx([0.75 * 2**20 / (2 * 128e9)] * 2)
+    assert row["ranks"] == 4
+
+
+def test_standard_input(command: Callable[..., Answer], monkeypatch: pytest.MonkeyPatch) -> None:
+    import io
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(SMALL.replace("mesh", "mash")))
+    answer = command("run", "-")
+    assert answer.code == 2
+    assert answer.err.startswith("fabric-sim: standard input:6:16: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "trn2-alreduce"], "did you mean trn2-allreduce?"),
+        (["run", "missing.yaml"], "missing.yaml: there is no such file"),
+        (["topology", "trn3_gen3"], "did you mean trn3_gen"),
+        (["topology", "trn3_gen2", "--preset", "lanes16"], "did you mean"),
+        (["topology", "torus", "--set", "dims=[4,4]", "--set", "bandwidth=128"], "has no unit"),
+        (["topology", "missing.json"], "No such file"),
+        (["topology", "trn2", "--format", "dot", "-o", "no/such/folder.dot"], "cannot write no/such/folder.dot"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(command: Callable[..., Answer], arguments: list[str], message: str) -> None:
+    answer = command(*arguments)
+    assert answer.code == 2
+    assert message in answer.err
+    assert "Traceback" not in answer.err
+    assert len(answer.err.splitlines()) == 1
+    assert answer.out == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "position", "message"),
+    [
+        (("algorithm: mesh", "algorithm: rdh\n    groups: 12"), "6:16", "rdh needs a power of two, not 12"),
+        (("algorithm: mesh", "algorithm: bucket\n    groups: 8"), "6:16", "bucket needs a torus"),
+        (("{builder: trn2}", "{builder: ring, n: 4, bandwidth: 1 GB/s}\n    overheads: default"), "4:15", "no default alpha_link"),
+    ],
+)  # fmt: skip
+def test_what_only_the_fabric_can_tell_is_located(
+    command: Callable[..., Answer], change: tuple[str, str], position: str, message: str
+) -> None:
+    Path("bad.yaml").write_text(SMALL.replace(*change))
+    answer = command("run", "bad.yaml")
+    assert answer.code == 2
+    assert answer.err.startswith(f"fabric-sim: bad.yaml:{position}: ")
+    assert message in answer.err
+
+
+def test_a_failed_run_leaves_nothing(command: Callable[..., Answer]) -> None:
+    Path("bad.yaml").write_text(SMALL.replace("algorithm: mesh", "algorithm: rdh\n    groups: 12"))
+    assert command("run", "bad.yaml", "-o", "out").code == 2
+    assert [file.name for file in Path().iterdir()] == ["bad.yaml"]
+
+
+def test_scenarios_are_listed_with_a_line_each(command: Callable[..., Answer]) -> None:
+    lines = command("scenarios").out.splitlines()
+    assert {"trn2-allreduce", "torus-vs-switch", "ultracluster-allreduce"} <= {line.split()[0] for line in lines}
+    assert all(len(line.split()) > 4 for line in lines)
+
+
+def test_schema_is_json_schema(command: Callable[..., Answer]) -> None:
+    schema = json.loads(command("schema").out)
+    assert {"name", "cases"} <= set(schema["required"])
+
+
+def test_topology_describes(command: Callable[..., Answer]) -> None:
+    out = command("topology", "trn2_ultraserver").out
+    assert "64 chips" in out
+    assert "neuronlink-z" in out
+    facts = json.loads(command("topology", "trn2_ultraserver", "--json").out)
+    assert facts["diameter"] == [6, 0]
+    assert facts["mean_distance"][0] == pytest.approx(192 / 63)
+    assert facts["injection"] == [640e9, 640e9]
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("node-link", ".json"), ("graphml", ".graphml")])
+def test_an_exported_fabric_comes_back_as_ones_own(command: Callable[..., Answer], form: str, suffix: str) -> None:
+    assert command("topology", "trn2", "--format", form, "-o", f"mine{suffix}").code == 0
+    Path("small.yaml").write_text(SMALL)
+    Path("own.yaml").write_text(SMALL.replace("{builder: trn2}", f"{{file: mine{suffix}}}"))
+    ours, own = (json.loads(command("run", name, "--json").out)["results"] for name in ("small.yaml", "own.yaml"))
+    assert ours == own
+    assert command("topology", f"mine{suffix}").out == command("topology", "trn2").out
+
+
+def test_dot_is_written(command: Callable[..., Answer]) -> None:
+    assert command("topology", "trn2", "--format", "dot").out.startswith("digraph")
+
+
+def test_verify_certifies_every_epoch(command: Callable[..., Answer]) -> None:
+    Path("small.yaml").write_text(SMALL)
+    assert command("run", "small.yaml", "--verify").code == 0
+
+
+def test_the_module_and_the_command_are_one(tmp_path: Path) -> None:
+    for start in (["-m", "fabric"], ["-m", "fabric_sim"]):
+        done = subprocess.run([sys.executable, *start, "--version"], capture_output=True, text=True, cwd=tmp_path, check=True)
+        assert done.stdout.startswith("fabric-sim, version ")
+
+
+def test_another_package_of_the_same_name_is_told(tmp_path: Path) -> None:
+    (tmp_path / "fabric").mkdir()
+    (tmp_path / "fabric" / "__init__.py").write_text("")
+    launcher = Path(__file__).parents[1] / "fabric_sim.py"
+    start = f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); runpy.run_path({str(launcher)!r}, run_name='__main__')"
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 1
+    assert "is not that of fabricsim" in done.stderr
+
+
+@pytest.mark.parametrize("heavy", ["networkx", "numpy", "numba", "scipy", "matplotlib", "pydantic", "simpy", "rich"])
+def test_help_imports_nothing_heavy(heavy: str) -> None:
+    start = "import sys, fabric.cli; sys.argv = ['fabric-sim', '--help']; fabric.cli.main(); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
+    assert f"'{heavy}'" not in done.stdout
