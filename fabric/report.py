@@ -73,7 +73,7 @@ def _explain(result: Result, links: int) -> list[str]:
         for b in busiest[:links]
     ]
     lines.append(f"  bottleneck: {bottleneck_sentence(result)}")
-    lines.append(f"  confidence of the numbers that bind: {_confidence(busiest)}")
+    lines += ["  confidence of the numbers that bind:", *(f"    {line}" for line in _confidence(busiest))]
     return lines
 
 
@@ -104,11 +104,10 @@ def bottleneck_sentence(result: Result) -> str:
     return f"{where}, full for {busiest.full:.0%} of the time"
 
 
-def _confidence(busiest: Sequence[Busy]) -> str:
-    """The distinct sources of the busiest capacities' bandwidths."""
-    top = busiest[0]
-    binding = {(b.tier, b.confidence, b.source) for b in busiest if b.utilisation > 0.99 * top.utilisation}
-    return "; ".join(f"{tier}: {confidence} ({source})" for tier, confidence, source in sorted(binding))
+def _confidence(busiest: Sequence[Busy]) -> list[str]:
+    """A line for each tier among the busiest capacities: how far its bandwidth can be trusted, and why."""
+    binding = {(b.tier, b.confidence, b.source) for b in busiest if b.utilisation > 0.99 * busiest[0].utilisation}
+    return [f"{tier}: {confidence}{f' ({source})' if source else ''}" for tier, confidence, source in sorted(binding)]
 
 
 def to_csv(results: Iterable[Result]) -> str:

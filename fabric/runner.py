@@ -174,13 +174,8 @@ class CaseRun:
         """all_to_all_v: the bytes from each rank to each, for every group."""
         schedules = [direct_v(self.network.layout(group), matrix) for group, matrix in zip(self.groups, matrices)]
         prepared = self._prepare(schedules)
-        bounds = [
-            bound
-            for group, schedule in zip(self.groups, schedules)
-            for bound in lower_bounds(
-                self.network, "all_to_all_v", [group], schedule.size, matrix=schedule.matrix, overheads=self.overheads
-            )
-        ]
+        size = max(schedule.size for schedule in schedules)
+        bounds = lower_bounds(self.network, "all_to_all_v", self.groups, size, matrix=matrices, overheads=self.overheads)
         return self._measure(prepared, prepared.placements, bounds, **about)
 
     def _moe(self, tokens: int) -> Iterator[Result]:

@@ -33,7 +33,7 @@ def parse_size(text: object) -> float:
     """
     size = _parse(text, SIZE, "size")
     if abs(size - round(size)) > 4 * math.ulp(size):  # 1.1 MB is not a whole number of bytes in floating point
-        raise InputError(f"{text!r} is {size:g} bytes: a size is a whole number of bytes")
+        raise InputError(f"{text!r} is {size:.15g} bytes: a size is a whole number of bytes")
     return float(round(size))
 
 

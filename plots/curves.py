@@ -114,7 +114,9 @@ def _drawable(value: float) -> float:
 
 def _labels(lines: Sequence[Curve]) -> list[str]:
     bounded = any(isfinite(bound_time(result)) for curve in lines for result in curve.results)
-    return [shorten(curve.label, WIDTH - 3.0) for curve in lines] + ["lower bound"] * bounded
+    # Matplotlib before 3.10 drops entries whose label begins with an underscore.
+    labels = [" " * curve.label.startswith("_") + curve.label for curve in lines]
+    return [shorten(label, WIDTH - 3.0) for label in labels] + ["lower bound"] * bounded
 
 
 def _legend(axes: Axes, handles: list[Line2D], labels: list[str]) -> None:

@@ -66,7 +66,7 @@ def draw(results: Sequence[Result], axes: Axes) -> None:
         _draw_grid(network, grid, axes)
     elif (racks := racks_of(network)) is not None:
         draw_racks(network, racks, axes)
-    elif network.ranks < network.nodes:
+    elif _is_layered(network):
         draw_layers(network, axes)
     else:
         draw_loose(network, axes)
@@ -77,7 +77,7 @@ def draw(results: Sequence[Result], axes: Axes) -> None:
 def _panel(group: list[Result]) -> Panel:
     network = group[0].network
     width, height = _size(network)
-    below = legend_height(_labels(network), width) + 0.35
+    below = legend_height(list(_labels(network).values()), width) + 0.35
     return Panel(partial(draw, group), width, height + TITLE + below, top=TITLE, bottom=below)
 
 
@@ -87,7 +87,11 @@ def _size(network: Network) -> tuple[float, float]:
         return grid.width, grid.height + (0.3 if grid.planes > 1 else 0.0)
     if (racks := racks_of(network)) is not None:
         return WIDTH, racks.height
-    return (WIDTH, layers_height(network)) if network.ranks < network.nodes else (HALF, HALF - 0.4)
+    return (WIDTH, layers_height(network)) if _is_layered(network) else (HALF, HALF - 0.4)
+
+
+def _is_layered(network: Network) -> bool:
+    return network.ranks < network.nodes and racks_of(network) is None
 
 
 def _detail(network: Network) -> str:
@@ -97,9 +101,9 @@ def _detail(network: Network) -> str:
     text = f"{name}: {plural(network.ranks, 'chip')}"
     text += f", {plural(counts['nic'], 'NIC')}" if counts["nic"] else ""
     text += f", {plural(counts['switch'], 'switch')}" if counts["switch"] else ""
-    slow = sum(0 < factor < 1 for _, _, factor in degraded(network))
-    text += f", {plural(slow, 'link')} slowed (thin)" if slow else ""
-    return text + (f", {plural(len(lost(network)), 'link')} down (×)" if lost(network) else "")
+    slow, down = sum(0 < factor < 1 for _, _, factor in degraded(network)), len(lost(network))
+    text += f", {plural(slow, 'link')} slowed" + " (thin)" * (grid_of(network) is not None) if slow else ""
+    return text + (f", {plural(down, 'link')} down" + " (×)" * (not _is_layered(network)) if down else "")
 
 
 def _key(axes: Axes) -> None:
@@ -107,13 +111,11 @@ def _key(axes: Axes) -> None:
     axes.text(0.0, 0.5, "number of links × bandwidth of each; the two directions are two links", color="0.35", va="center")
 
 
-def _labels(network: Network) -> list[str]:
-    counts = np.bincount(network.tier[: network.links], minlength=len(network.tiers))
-    return [
-        f"{name}: {int(counts[tier]):,} × {bandwidths(network, tier)}"
-        for tier, name in enumerate(network.tiers)
-        if counts[tier]
-    ]
+def _labels(network: Network) -> dict[str, str]:
+    """Legend entry of each tier of links."""
+    counts = np.bincount(network.tier[: network.links], minlength=len(network.tiers)).tolist()
+    tiers = [(tier, name) for tier, name in enumerate(network.tiers) if counts[tier]]
+    return {name: f"{name}: {counts[tier]:,} × {bandwidths(network, tier)}" for tier, name in tiers}
 
 
 def _legend(network: Network, axes: Axes) -> None:
@@ -121,9 +123,9 @@ def _legend(network: Network, axes: Axes) -> None:
 
     labels = _labels(network)
     colours = dict(zip(network.tiers, tier_colours(network.tiers)))
-    handles = [Line2D([], [], color=colours[label.split(":")[0]], linewidth=2.0) for label in labels]
+    handles = [Line2D([], [], color=colours[name], linewidth=2.0) for name in labels]
     axes.legend(
-        handles, labels, ncols=legend_columns(labels, _size(network)[0]), loc="upper left",
+        handles, list(labels.values()), ncols=legend_columns(list(labels.values()), _size(network)[0]), loc="upper left",
         bbox_to_anchor=(0.0, -0.1 / box(axes)[1]), handlelength=1.2,
     )  # fmt: skip
 

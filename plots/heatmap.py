@@ -94,9 +94,7 @@ def _used(utilisation: F64) -> str:
 
 
 def _bar(axes: Axes) -> None:
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    bar = figure.colorbar(heat_scale(), cax=axes, orientation="horizontal", ticks=[0.0, 0.25, 0.5, 0.75, 1.0])
+    bar = axes.figure.colorbar(heat_scale(), cax=axes, orientation="horizontal", ticks=[0.0, 0.25, 0.5, 0.75, 1.0])
     bar.set_label("link utilisation: bytes carried / (bandwidth × time)")
     bar.outline.set_linewidth(0.5)
 

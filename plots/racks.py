@@ -171,4 +171,3 @@ def _draw_switches(network: Network, racks: Racks, place: F64, axes: Axes) -> No
 
 def _rectangle(left: float, right: float, low: float, high: float) -> Path:
     return [(left, low), (right, low), (right, high), (left, high)]
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,8 +58,6 @@ RC: Any = {
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.3,
     "lines.markersize": 4.0,
-    "svg.hashsalt": "fabricsim",
-    "svg.fonttype": "none",
 }
 
 # Okabe and Ito's colours without the yellow, then three of Paul Tol's muted scheme: safe for colour-blind readers.
@@ -143,10 +140,8 @@ def note(axes: Axes, text: str) -> None:
 
 def box(axes: Axes) -> tuple[float, float]:
     """Width and height of the axes in cm."""
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    extent = axes.get_window_extent()
-    return extent.width / figure.dpi * INCH, extent.height / figure.dpi * INCH
+    extent, dpi = axes.get_window_extent(), axes.figure.dpi
+    return extent.width / dpi * INCH, extent.height / dpi * INCH
 
 
 def canvas(axes: Axes, wide: float, high: float, low: float = 0.0, downwards: bool = False) -> None:
@@ -226,7 +221,6 @@ def tier_colours(tiers: Sequence[str]) -> list[str]:
     return [TIER_COLOURS.get(tier) or assigned[tier] for tier in tiers]
 
 
-@cache
 def heat() -> tuple[Colormap, Any]:
     """The colour scale of utilisation: pale is idle, dark is full."""
     from matplotlib import colormaps
@@ -234,9 +228,7 @@ def heat() -> tuple[Colormap, Any]:
 
     # The palest colours of the map would vanish on white paper.
     colours = colormaps["YlOrRd"]([i / 255 for i in range(8, 256)])
-    scale = ListedColormap(colours, "heat")
-    scale.set_bad(ABSENT)
-    return scale, Normalize(0.0, 1.0)
+    return ListedColormap(colours, "heat").with_extremes(bad=ABSENT), Normalize(0.0, 1.0)
 
 
 def heat_scale() -> ScalarMappable:

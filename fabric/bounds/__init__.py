@@ -41,14 +41,14 @@ def lower_bounds(
     groups: Sequence[NDArray[np.int64]],
     size: float,
     *,
-    matrix: NDArray[np.float64] | None = None,
+    matrix: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
     overheads: Overheads | None = None,
 ) -> list[Bound]:
     """The lower bounds of a collective that runs in all `groups` at the same time, in s; the largest binds.
 
     groups: the ranks of each replica group. size: S of nccl-tests, bytes. matrix: [n, n] what each rank of a group
-    sends to each, diagonal included, scaled here to a largest row sum of `size`; all_to_all_v only. overheads: the
-    fixed costs; without them there is no bound by latency.
+    sends to each, diagonal included, scaled here to a largest row sum of `size`; one for all groups or one for each;
+    all_to_all_v only. overheads: the fixed costs; without them there is no bound by latency.
 
     For several sizes find the limits once (`find_limits`) and ask for each size (`bounds_at`).
     Raises InputError on an unknown collective or a matrix that does not fit.
@@ -61,7 +61,7 @@ def find_limits(
     collective: str,
     groups: Sequence[NDArray[np.int64]],
     *,
-    matrix: NDArray[np.float64] | None = None,
+    matrix: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
     overheads: Overheads | None = None,
 ) -> list[Limit]:
     """The lower bounds for any size: of each name the one that is largest for large sizes. See `lower_bounds`."""

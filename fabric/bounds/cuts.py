@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-SEND = "must send {bytes} through {capacity}"
-RECEIVE = "must receive {bytes} through {capacity}"
-
 
 @dataclass(frozen=True, eq=False)
 class Partition:
@@ -122,10 +119,10 @@ def _message_limits(network: Network, partition: Partition, members: Members) ->
     name, links = _name(network, partition, members, np.isin(partition.labels[network.source], spread))
     what = "ranks" if name == "injection" else "parts"
     text = f"an element takes {messages[worst]:.0f} messages between {messages[worst] / 2 + 1:.0f} {what}"
-    yield Limit(name, messages[worst], capacity[worst], f"{text}: {{bytes}} through {{capacity}}{links}")
+    yield Limit(name, float(messages[worst]), float(capacity[worst]), f"{text}: {{bytes}} through {{capacity}}{links}")
     text = f"an element of each of {len(messages)} groups takes {messages.sum():.0f} messages between {what} in all"
     together = float(partition.leave[np.unique(spread)].sum())
-    yield Limit(name, messages.sum(), together, f"{text}: {{bytes}} through {{capacity}}{links}")
+    yield Limit(name, float(messages.sum()), together, f"{text}: {{bytes}} through {{capacity}}{links}")
 
 
 def _name(network: Network, partition: Partition, members: Members, links: NDArray[np.bool_]) -> tuple[str, str]:
@@ -133,7 +130,7 @@ def _name(network: Network, partition: Partition, members: Members, links: NDArr
     if (_ranks_in(network, partition.labels)[members.part] == 1).all():
         return "injection", ""
     crossed = np.unique(network.tier[: network.links][partition.crossing & links])
-    tiers = " and ".join(network.tiers[index] for index in crossed)
+    tiers = " and ".join(network.tiers[index] for index in crossed) or "missing"
     return f"cut {tiers}", f" of {tiers} links"
 
 

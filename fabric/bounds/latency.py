@@ -33,7 +33,7 @@ def latency_limits(network: Network, needs: Needs, overheads: Overheads | None) 
     longest, pair = 0.0, (-1, -1)
     for row, (group, position, rank) in enumerate(sources):
         ranks = needs.groups[group]
-        needed = ranks != rank if needs.matrix is None else needs.matrix[position] > 0
+        needed = ranks != rank if needs.matrices is None else needs.matrices[group][position] > 0
         if needed.any():
             farthest = int(ranks[needed][np.argmax(reach[row, ranks[needed]])])
             if pair[0] < 0 or reach[row, farthest] > longest:

@@ -29,22 +29,27 @@ class Members:
 class Needs:
     """A collective in replica groups of at least two ranks.
 
-    groups: their ranks. matrix: [n, n] bytes from rank to rank of each group, with a zero diagonal; all_to_all_v only.
+    groups: their ranks. matrices: of each group [n, n] bytes from rank to rank, with a zero diagonal; all_to_all_v only.
     """
 
     collective: str
     groups: list[I64]
-    matrix: F64 | None = None
+    matrices: list[F64] | None = None
 
     @classmethod
-    def of(cls, collective: str, groups: Sequence[I64], matrix: F64 | None) -> Needs:
+    def of(cls, collective: str, groups: Sequence[I64], matrix: F64 | Sequence[F64] | None) -> Needs:
         """Raises InputError on an unknown collective or a matrix that does not fit."""
         if collective not in COLLECTIVES:
             raise InputError(unknown("collective", collective, COLLECTIVES))
         if (matrix is None) == (collective == "all_to_all_v"):
             raise InputError(f"{collective} {'needs a' if matrix is None else 'has no'} matrix of bytes")
-        ranks = [np.asarray(group, dtype=np.int64) for group in groups if len(group) > 1]
-        return cls(collective, ranks, None if matrix is None else _at_size_one(matrix, ranks))
+        ranks = [np.asarray(group, dtype=np.int64) for group in groups]
+        several = [number for number, group in enumerate(ranks) if len(group) > 1]
+        if matrix is None:
+            return cls(collective, [ranks[number] for number in several])
+        each = [matrix] * len(ranks) if isinstance(matrix, np.ndarray) and matrix.ndim == 2 else list(matrix)
+        matrices = _at_size_one(each, ranks)
+        return cls(collective, [ranks[number] for number in several], [matrices[number] for number in several])
 
     @property
     def pairwise(self) -> bool:
@@ -68,8 +73,8 @@ class Needs:
     def across(self, labels: I64, members: Members) -> tuple[F64, F64]:
         """[parts] bytes that must leave and enter each part, all groups together."""
         parts = int(labels.max()) + 1
-        if self.matrix is not None:
-            return self._matrix_across(self.matrix, labels, parts)
+        if self.matrices is not None:
+            return self._matrices_across(self.matrices, labels, parts)
         ranks, inside = self.sizes[members.group], members.count
         outside = ranks - inside
         if self.collective == "all_to_all":
@@ -85,9 +90,9 @@ class Needs:
                 leave, enter = enter, leave
         return _sums(members.part, leave, parts), _sums(members.part, enter, parts)
 
-    def _matrix_across(self, matrix: F64, labels: I64, parts: int) -> tuple[F64, F64]:
+    def _matrices_across(self, matrices: list[F64], labels: I64, parts: int) -> tuple[F64, F64]:
         leave, enter = np.zeros(parts), np.zeros(parts)
-        for group in self.groups:
+        for group, matrix in zip(self.groups, matrices):
             mine = labels[group]
             crossing = np.where(mine[:, None] != mine, matrix, 0.0)
             leave += _sums(mine, crossing.sum(axis=1), parts)
@@ -103,13 +108,13 @@ class Needs:
         """
         parts = int(labels.max()) + 1
         demand = np.zeros((parts, parts))
-        for group in self.groups:
+        for number, group in enumerate(self.groups):
             mine = labels[group]
-            if self.matrix is None:
+            if self.matrices is None:
                 count = np.bincount(mine, minlength=parts)
                 demand += np.outer(count, count) / len(group)
             else:
-                np.add.at(demand, (mine[:, None], mine[None, :]), self.matrix)
+                np.add.at(demand, (mine[:, None], mine[None, :]), self.matrices[number])
         return demand
 
 
@@ -117,14 +122,17 @@ def _sums(part: I64, values: F64, parts: int) -> F64:
     return np.bincount(part, values, parts).astype(np.float64)
 
 
-def _at_size_one(matrix: F64, groups: list[I64]) -> F64:
-    """The matrix with a largest row sum of 1, then without its diagonal, which moves nothing."""
-    matrix = np.array(matrix, dtype=np.float64)
-    for group in groups:
+def _at_size_one(matrices: Sequence[F64], groups: list[I64]) -> list[F64]:
+    """The matrices with a largest row sum of 1, then without their diagonals, which move nothing."""
+    found = [np.array(matrix, dtype=np.float64) for matrix in matrices]
+    if len(found) != len(groups):
+        raise InputError(f"{len(groups)} groups need a matrix each, not {len(found)}")
+    for matrix, group in zip(found, groups):
         if matrix.shape != (len(group), len(group)):
-            raise InputError(f"{len(group)} ranks need a matrix of shape {(len(group),) * 2}, not {matrix.shape}")
-    if not np.isfinite(matrix).all() or (matrix < 0).any():
+            raise InputError(f"{len(group)} ranks need a matrix of shape {(len(group), len(group))}, not {matrix.shape}")
+    if any(not np.isfinite(matrix).all() or (matrix < 0).any() for matrix in found):
         raise InputError("the matrix of bytes must be finite and at least 0 everywhere")
-    size = matrix.sum(axis=1).max(initial=0.0)
-    np.fill_diagonal(matrix, 0.0)
-    return matrix / size if size else matrix
+    size = max((matrix.sum(axis=1).max() for matrix in found), default=0.0) or 1.0
+    for matrix in found:
+        np.fill_diagonal(matrix, 0.0)
+    return [matrix / size for matrix in found]

@@ -267,7 +267,7 @@ class _Run:
 
     An entry is one chunk of one transfer; entries are ordered by level, then transfer, then chunk. Three bit sets over
     the entries of a chunk: `known`, for each entry: itself and its ancestors; `written`, for each cell: the writes that
-    a reader must wait for; `fixed`, for each cell: what every write must follow (the last copy, and reads since then).
+    a reader and a copy must follow; `fixed`, for each cell: the reads and copies that every write must follow.
     """
 
     def __init__(self, schedule: Schedule, level: I64, chunks: range) -> None:
@@ -411,8 +411,6 @@ class _Run:
         if same.any():
             self._fault("double", int(entries[heads[np.argmax(same)]]), "its destination already holds just that")
         self.value[:, target] = union
-        self.written[:, target[copied]] = 0
-        self.fixed[:, target[copied]] = 0
         self._mark(self.written, entries, self.destination)
         self._mark(self.fixed, entries[copies], self.destination)
 
@@ -423,10 +421,12 @@ class _Run:
         if not len(crowded):
             return
         group = heads[crowded[0]] + np.arange(sizes[crowded[0]])
-        one, two = group[np.argsort(~self.copies[entries[group]], kind="stable")][:2]
-        if self.copies[entries[two]] and (brought[:, one] == brought[:, two]).all():
-            self._fault("double", int(entries[two]), f"so does {self._name(int(entries[one]))}")
-        self._race(int(entries[one]), int(entries[two]))
+        sums = ~self.copies[entries[group]]
+        one = group[np.argmin(sums)]
+        differs = sums | (brought[:, group] != brought[:, [one]]).any(axis=0)
+        if differs.any():
+            self._race(int(entries[one]), int(entries[group[np.argmax(differs)]]))
+        self._fault("double", int(entries[group[1]]), f"so does {self._name(int(entries[group[0]]))}")
 
     def _mark(self, sets: U64, entries: I64, cell: I64) -> None:
         """Adds each entry to the set of its cell."""

@@ -47,14 +47,13 @@ def build(
     check_count(algorithm, ranks, phases * ranks * sum(k - 1 for grid in grids for k in grid.shape))
     shares = np.asarray(weights, dtype=np.float64)
     builder = Builder(collective, algorithm, ranks, blocks=np.full(ranks, 1 / ranks), parts=shares / shares.sum())
-    for part, grid in enumerate(grids):
-        step = 0
-        if collective != "all_gather":
-            for axis in range(grid.ndim):
-                step = _along(builder, grid, axis, part, REDUCE, step, lanes[part][axis])
-        if collective != "reduce_scatter":
-            for axis in reversed(range(grid.ndim)):
-                step = _along(builder, grid, axis, part, COPY, step, lanes[part][axis])
+    axes, step = range(grids[0].ndim), 0
+    if collective != "all_gather":
+        for axis in axes:
+            step = max(_along(builder, grid, axis, p, REDUCE, step, lanes[p][axis]) for p, grid in enumerate(grids))
+    if collective != "reduce_scatter":
+        for axis in reversed(axes):
+            step = max(_along(builder, grid, axis, p, COPY, step, lanes[p][axis]) for p, grid in enumerate(grids))
     return builder.build(note, **(options or {}))
 
 

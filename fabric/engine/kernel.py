@@ -43,8 +43,8 @@ PENDING_N, FINISHING_N, USED_N, AREA_N, MOVING_N, READY_N, HITS_N = 0, 1, 2, 3, 
 SENDING_N, ENTRIES_N, FINISHED_N = 7, 8, 9  # flows sending, their route entries, flows finished
 EPOCHS, NEXT_EVENT, SINCE_SHIFT, METHOD = 10, 11, 12, 13
 EFFORT, WORK, TRUST, PATIENCE = 14, 15, 16, 17  # see settle()
-LAUNCHED = 18
-COUNTS = 19
+LAUNCHED, ORDER_N, LOGGED = 18, 19, 20  # LOGGED: order holds the flows as the last refill fixed them
+COUNTS = 21
 # Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases; see refill()
 NOW, BASE, CHANGED, FIRST, FIRST_BASE, LAST, LAST_BASE, CUT = 0, 1, 2, 3, 4, 5, 6, 7
 CLOCKS = 8
@@ -86,8 +86,7 @@ class State(NamedTuple):
     born_base: Any
     died: Any  # finished, with its base
     died_base: Any
-    host: Any  # the capacity in whose queue it is
-    target: Any  # the host being sought
+    host: Any  # the capacity in whose queue it is; of a moving flow the one that bounds or fixes it, -1 its own cap
     mark: Any
     bound: Any  # a moving flow's ceiling: its own cap and the levels outside the area
     # capacities
@@ -97,6 +96,7 @@ class State(NamedTuple):
     trial: Any  # the level being sought
     users: Any  # flows sending through it
     open: Any  # of them open
+    lifted: Any  # of them open when filling began
     weight: Any  # sum of coefficients of the open
     floor: Any  # at most the least bound of the open
     inside: Any  # in the area
@@ -109,6 +109,9 @@ class State(NamedTuple):
     member: Any
     member_entry: Any
     slot: Any
+    rising: Any  # by capacity, like member: the flows lifted off it
+    order: Any  # flows as they were fixed, with the level reached
+    order_level: Any
     # heaps: items, where each item is (-1: nowhere), keys
     pending: Any
     pending_place: Any
@@ -251,8 +254,8 @@ def pull(s: State, k: int, level: Any) -> bool:
 
 
 def own_level(s: State, k: int) -> Any:
-    """The level at which k would fill if still flows rose no further than their rate and moving ones without end."""
-    member, entry, coef, mark, share = s.member, s.member_entry, s.route_coef, s.mark, s.share
+    """The level at which k would fill if the flows that it holds back and new ones rose without end and all others kept their rate."""
+    member, entry, coef, mark, share, host = s.member, s.member_entry, s.route_coef, s.mark, s.share, s.host
     first = s.member_ptr[k]
     last = first + s.users[k]
     level = s.limit[k] * 0
@@ -262,7 +265,7 @@ def own_level(s: State, k: int) -> Any:
         s.count[EFFORT] += s.users[k]
         for p in range(first, last):
             f = member[p]
-            if mark[f] == STILL and share[f] <= level:
+            if mark[f] != OPEN and host[f] != k and share[f] <= level:
                 taken += coef[entry[p]] * share[f]
             else:
                 weight += coef[entry[p]]
@@ -274,91 +277,108 @@ def own_level(s: State, k: int) -> Any:
         level = raised
 
 
-def lift(s: State) -> None:
-    """Take all moving flows off their capacities and note what bounds each from outside the area."""
+def lift(s: State, cut: Any) -> None:
+    """Take the moving flows at or above a level off their capacities, and note what bounds each from outside the area."""
     ptr, ids, coef, spare, weight, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.weight, s.open
     level, inside, floor, share, mark, moving = s.level, s.inside, s.floor, s.share, s.mark, s.moving
+    member_ptr, rising = s.member_ptr, s.rising
     effort = 0
     for i in range(s.count[AREA_N]):
-        floor[s.area[i]] = INF
+        k = s.area[i]
+        floor[k] = INF
+        weight[k] = s.limit[k] * 0  # a count says when nothing is open, never a sum
     for i in range(s.count[MOVING_N]):
         f = moving[i]
+        taken = share[f]
+        if mark[f] == FIXED and taken < cut:
+            continue
         mark[f] = OPEN
         bound = s.flow_cap[f]
-        target = -1
-        taken = share[f]
+        host = -1
         for e in range(ptr[f], ptr[f + 1]):
             k = ids[e]
             spare[k] += coef[e] * taken
-            if open_[k] == 0:  # a count says when nothing is left, never a sum
-                weight[k] = coef[e]
-            else:
-                weight[k] += coef[e]
+            weight[k] += coef[e]
+            rising[member_ptr[k] + open_[k]] = f
             open_[k] += 1
             if inside[k] == 0 and level[k] < bound:
                 bound = level[k]
-                target = k
+                host = k
         effort += ptr[f + 1] - ptr[f]
         s.bound[f] = bound
-        s.target[f] = target
         if bound < INF:
+            s.host[f] = host
             for e in range(ptr[f], ptr[f + 1]):
                 if bound < floor[ids[e]]:
                     floor[ids[e]] = bound
     s.count[EFFORT] += 2 * effort
 
 
-def fix_bounded(s: State, k: int, level: Any) -> None:
-    """Fix the open flows through k whose bound lies below a level, each at its bound."""
+def fix_bounded(s: State, k: int, lifted: int, level: Any, reached: Any) -> Any:
+    """Fix the open flows through k whose bound lies below a level, each at its bound; the highest level reached."""
     ptr, ids, coef = s.route_ptr, s.route_ids, s.route_coef
     lowest = INF
     first = s.member_ptr[k]
-    for p in range(first, first + s.users[k]):
-        f = s.member[p]
+    for p in range(first, first + lifted):
+        f = s.rising[p]
         if s.mark[f] != OPEN:
             continue
         bound = s.bound[f]
         if bound >= level:
             lowest = min(lowest, bound)
             continue
+        reached = max(reached, bound)
         s.mark[f] = FIXED
         s.share[f] = bound
+        s.order[s.count[ORDER_N]] = f
+        s.order_level[s.count[ORDER_N]] = reached
+        s.count[ORDER_N] += 1
         for e in range(ptr[f], ptr[f + 1]):
             m = ids[e]
             s.spare[m] -= coef[e] * bound
             s.weight[m] -= coef[e]
             s.open[m] -= 1
     s.floor[k] = lowest
+    return reached
 
 
-def fix_open(s: State, k: int, level: Any) -> None:
+def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
     """Fix all open flows through k at its level."""
     ptr, ids, coef, spare, weight, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.weight, s.open
-    member, mark, share, target = s.member, s.mark, s.share, s.target
+    rising, mark, share, host, order, order_level = s.rising, s.mark, s.share, s.host, s.order, s.order_level
     first = s.member_ptr[k]
-    s.count[EFFORT] += s.users[k]
-    for p in range(first, first + s.users[k]):
-        f = member[p]
+    n = s.count[ORDER_N]
+    spare[k] -= weight[k] * level
+    open_[k] = 0
+    for p in range(first, first + lifted):
+        f = rising[p]
         if mark[f] == OPEN:
             mark[f] = FIXED
             share[f] = level
-            target[f] = k
+            host[f] = k
+            order[n] = f
+            order_level[n] = level
+            n += 1
             for e in range(ptr[f], ptr[f + 1]):
                 m = ids[e]
-                spare[m] -= coef[e] * level
-                weight[m] -= coef[e]
-                open_[m] -= 1
+                if m != k:
+                    spare[m] -= coef[e] * level
+                    weight[m] -= coef[e]
+                    open_[m] -= 1
+    s.count[EFFORT] += lifted
+    s.count[ORDER_N] = n
 
 
 def fill(s: State) -> None:
-    """Progressive filling of the area with the moving flows, which are all open."""
-    heap, place, key, count = s.filling, s.filling_place, s.filling_key, s.count
+    """Progressive filling of the area with the open flows."""
+    heap, key, place, lifted, count = s.filling, s.filling_key, s.filling_place, s.lifted, s.count
     spare, weight, open_, limit, trial = s.spare, s.weight, s.open, s.limit, s.trial
     n = 0
     for i in range(count[AREA_N]):
         k = s.area[i]
-        trial[k] = INF
         if open_[k] > 0:
+            trial[k] = INF
+            lifted[k] = open_[k]
             heap[n] = k
             key[k] = spare[k] / weight[k]
             n += 1
@@ -386,71 +406,115 @@ def fill(s: State) -> None:
         elif abs(level - s.level[k]) <= s.rule[SNAP] * level:
             level = s.level[k]
         if s.floor[k] < level:
-            fix_bounded(s, k, level)
+            reached = fix_bounded(s, k, lifted[k], level, reached)
             continue
         reached = max(reached, level)
         trial[k] = level
-        fix_open(s, k, level)
+        fix_open(s, k, lifted[k], level)
         if limit[k] == 0:
             spare[k] = limit[k]
 
 
-def spread(s: State) -> bool:
-    """Check the certificate around the area; whether something outside must move as well."""
-    ptr, ids, inside, spare = s.route_ptr, s.route_ids, s.inside, s.spare
-    grown = False
-    moving = s.count[MOVING_N]
-    for i in range(s.count[AREA_N]):
+def spread(s: State, cut: Any) -> Any:
+    """Check the certificate around what was filled from a level up. Where it fails let the area grow, and return the lowest level
+    from which filling must be repeated; inf if it holds."""
+    ptr, ids, inside, spare, trial = s.route_ptr, s.route_ids, s.inside, s.spare, s.trial
+    lowest = cut * 0 + INF
+    areas, moving = s.count[AREA_N], s.count[MOVING_N]
+    for i in range(areas):
         k = s.area[i]
+        if trial[k] < cut:
+            continue
         if spare[k] < -s.rule[SLACK] * s.limit[k]:
-            grown |= pull(s, k, own_level(s, k))
-        elif s.trial[k] < s.level[k]:
-            grown |= pull(s, k, s.trial[k])
+            if pull(s, k, own_level(s, k)):
+                lowest = cut * 0
+        elif trial[k] < s.level[k] and pull(s, k, trial[k]):
+            lowest = min(lowest, trial[k])
     for i in range(moving):
         f = s.moving[i]
-        if s.share[f] == s.rate[f]:
+        if s.share[f] < cut or s.share[f] == s.rate[f]:
             continue
         s.count[EFFORT] += ptr[f + 1] - ptr[f]
         for e in range(ptr[f], ptr[f + 1]):
             k = ids[e]
             if inside[k] == 0 and inconsistent(s, k):
                 enlist(s, k)
-                grown = True
+                trial[k] = INF
+                level = own_level(s, k)
                 if s.level[k] == INF:  # it holds nothing back yet: find whom it must
-                    pull(s, k, own_level(s, k))
-    return grown
+                    pull(s, k, level)
+                lowest = min(lowest, level)
+    return lowest
 
 
 def repair(s: State, budget: int) -> bool:
     """Let the area grow until the certificate holds; False if that takes more than the budget of effort."""
     absorbed = 0
+    cut = s.clock[NOW] * 0
+    for i in range(s.count[AREA_N]):
+        s.trial[s.area[i]] = INF
+    s.count[LOGGED] = 0
     while True:
         while absorbed < s.count[AREA_N]:
             absorb(s, s.area[absorbed])
             absorbed += 1
-        lift(s)
+        s.count[ORDER_N] = 0
+        lift(s, cut)
         fill(s)
         if s.count[EFFORT] > budget:
             return False
-        if not spread(s):
+        cut = spread(s, cut)
+        if cut == INF:
             return True
 
 
 def refill(s: State) -> None:
-    """Fill afresh from the lowest level that the changes touch. Below it filling would run as before, so nothing needs a check."""
-    cut = s.clock[CUT]
-    for i in range(s.count[AREA_N]):
-        if cut <= 0:
-            break
-        cut = min(cut, own_level(s, s.area[i]))
-    for i in range(s.count[USED_N]):
+    """Fill afresh from the lowest level that the changes touch. Below it filling would run as before, so nothing needs a check.
+
+    The order in which flows were fixed by the last refill tells which flows lie above that level.
+    """
+    count = s.count
+    zero = s.clock[NOW] * 0
+    cut = zero
+    if count[LOGGED] != 0:
+        cut = s.clock[CUT]
+        for i in range(count[AREA_N]):
+            cut = min(cut, own_level(s, s.area[i]))
+    for i in range(count[USED_N]):
         k = s.used[i]
         if s.level[k] >= cut:
             enlist(s, k)
-    for i in range(s.count[AREA_N]):
-        absorb(s, s.area[i])
-    lift(s)
+    for i in range(count[AREA_N]):
+        s.trial[s.area[i]] = INF
+    if count[LOGGED] != 0:
+        reopen(s, cut)
+    else:
+        count[ORDER_N] = 0
+        for i in range(count[AREA_N]):
+            absorb(s, s.area[i])
+    count[LOGGED] = 1
+    if count[ORDER_N] + count[SENDING_N] > len(s.order):  # too many entries of flows that have gone
+        count[ORDER_N] = 0
+        count[LOGGED] = 0
+    lift(s, zero)
     fill(s)
+
+
+def reopen(s: State, cut: Any) -> None:
+    """Make the flows move that were fixed at or above a level, and forget their places in the order."""
+    low, high = 0, s.count[ORDER_N]
+    while low < high:
+        middle = (low + high) >> 1
+        if s.order_level[middle] < cut:
+            low = middle + 1
+        else:
+            high = middle
+    for i in range(low, s.count[ORDER_N]):
+        f = s.order[i]
+        if s.phase[f] == SENDING and s.mark[f] == STILL:
+            enrol(s, f)
+    s.count[EFFORT] += s.count[ORDER_N] - low
+    s.count[ORDER_N] = low
 
 
 def refresh(s: State) -> None:
@@ -482,7 +546,7 @@ def settle(s: State) -> None:
                 refresh(s)
         count[EFFORT] = 0
         if count[METHOD] == FULL:
-            s.clock[CUT] = s.clock[NOW] * 0
+            count[LOGGED] = 0
             refill(s)
         elif count[METHOD] == REPAIR:
             repair(s, 1 << 62)
@@ -536,10 +600,10 @@ def commit(s: State) -> None:
             anchor[f] = now
             rate[f] = new
             end[f] = now + rest[f] / new if new > 0 else INF
-        k = s.target[f]
+        k = s.host[f]
         if k < 0:  # held back by its own cap: any of its capacities may queue it
             k = s.route_ids[s.route_ptr[f]]
-        s.host[f] = k
+            s.host[f] = k
         if inside[k] != 0:
             if end[f] < soonest[k]:
                 soonest[k] = end[f]

@@ -44,13 +44,15 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: npt.ArrayLi
         phase=flags(count), waits=waits, left=flows.repeat.copy(), rest=numbers(count), anchor=numbers(count),
         rate=numbers(count), share=numbers(count), end=numbers(count, np.inf), begin=numbers(count),
         born=numbers(count, np.nan), born_base=numbers(count), died=numbers(count, np.nan), died_base=numbers(count),
-        host=ids(count, -1), target=ids(count, -1), mark=flags(count), bound=numbers(count, np.inf),
+        host=ids(count, -1), mark=flags(count), bound=numbers(count, np.inf),
         limit=flows.capacity.copy(), spare=flows.capacity.copy(),
         level=numbers(capacities, np.inf), trial=numbers(capacities, np.inf), users=ids(capacities), open=ids(capacities),
+        lifted=ids(capacities),
         weight=numbers(capacities), floor=numbers(capacities, np.inf), inside=flags(capacities),
         soonest=numbers(capacities, np.inf), busy=numbers(capacities), busy_since=numbers(capacities),
         full=numbers(capacities), full_since=numbers(capacities),
         member=ids(entries), member_entry=np.zeros(entries, np.int64), slot=np.zeros(entries, np.int64),
+        rising=ids(entries), order=ids(count), order_level=numbers(count),
         pending=ids(count), pending_place=ids(count, -1), pending_key=numbers(count),
         finishing=ids(capacities), finishing_place=ids(capacities, -1), finishing_key=numbers(capacities, np.inf),
         filling=ids(capacities), filling_place=ids(capacities, -1), filling_key=numbers(capacities),
@@ -84,7 +86,7 @@ def column(columns: State, name: str) -> npt.NDArray[Any]:
 
 INTEGERS = {"route_ptr": np.int64, "after_ptr": np.int64, "member_ptr": np.int64, "left": np.int64, "member_entry": np.int64,
             "slot": np.int64, "count": np.int64, "watched": np.int8, "phase": np.int8, "mark": np.int8, "inside": np.int8,
-            **dict.fromkeys(("route_ids", "after_ids", "event_id", "waits", "host", "target", "users", "open", "member", "pending",
+            **dict.fromkeys(("route_ids", "after_ids", "event_id", "waits", "host", "users", "open", "member", "rising", "order", "lifted", "pending",
                              "pending_place", "finishing", "finishing_place", "filling", "filling_place", "used",
                              "used_place", "area", "moving", "ready", "hits"), np.int32)}
 

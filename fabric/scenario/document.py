@@ -21,7 +21,7 @@ from ..errors import InputError
 
 Path = tuple[str | int, ...]
 
-MOST_VALUES = 2_000_000
+MOST_VALUES = 1_000_000
 _TAG = "tag:yaml.org,2002:"
 _TEXT = frozenset(_TAG + word for word in ("str", "timestamp", "value"))
 _PLAIN = frozenset(_TAG + word for word in ("int", "float", "bool", "null"))

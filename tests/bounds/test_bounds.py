@@ -56,6 +56,7 @@ def test_unknown_collective() -> None:
         ("all_to_all_v", None, "needs a matrix"),
         ("all_gather", np.ones((16, 16)), "has no matrix"),
         ("all_to_all_v", np.ones((16, 15)), r"shape \(16, 16\), not \(16, 15\)"),
+        ("all_to_all_v", [np.ones((16, 16))] * 2, "1 groups need a matrix each, not 2"),
         ("all_to_all_v", np.full((16, 16), -1.0), "at least 0"),
         ("all_to_all_v", np.full((16, 16), np.nan), "finite"),
     ],
@@ -66,9 +67,9 @@ def test_a_matrix_that_does_not_fit(collective: str, matrix: np.ndarray | None, 
 
 
 def test_the_matrix_stays_as_it_was() -> None:
-    matrix = np.ones((16, 16))
+    matrix = np.full((16, 16), 2.0)
     lower_bounds(TRN2, "all_to_all_v", ALL, 1.0, matrix=matrix)
-    assert (matrix == 1).all()
+    assert (matrix == 2).all()
 
 
 def test_a_folded_fabric_is_refused() -> None:

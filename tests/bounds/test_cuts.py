@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topologies
+from fabric.bind import Overheads
 from fabric.network import Network
 
 from .fabrics import GB, both_ways, bounds, fabric, fabrics, largest, two_dgx2, two_tiers
@@ -182,11 +183,15 @@ def test_equal_entries_make_all_to_all_v_an_all_to_all(network: Network) -> None
 def test_groups_at_the_same_time_are_blocks_of_one_matrix(network: Network) -> None:
     ranks = network.ranks
     groups = [list(range(ranks // 2)), list(range(ranks // 2, ranks))]
+    matrices = [np.full((len(group), len(group)), 1.0 + number) for number, group in enumerate(groups)]
     blocks = np.zeros((ranks, ranks))
-    for group in groups:
-        blocks[np.ix_(group, group)] = 1 / len(group)
-    expected = bounds(network, "all_to_all_v", matrix=blocks)
-    for name, bound in bounds(network, "all_to_all", 1.0, *groups).items():
+    for group, matrix in zip(groups, matrices):
+        blocks[np.ix_(group, group)] = matrix
+    overheads = Overheads(alpha_link=1.0)
+    expected = bounds(network, "all_to_all_v", matrix=blocks, overheads=overheads)
+    found = bounds(network, "all_to_all_v", 1.0, *groups, matrix=matrices, overheads=overheads)
+    assert found.keys() == expected.keys()
+    for name, bound in found.items():
         assert bound.time == pytest.approx(expected[name].time, rel=1e-12)
 
 

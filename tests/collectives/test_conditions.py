@@ -272,7 +272,7 @@ def test_order_through_other_chunks_counts() -> None:
     assert verdict(made("all_gather", 3, 3, rows)) == "missing"
 
 
-@pytest.mark.parametrize("budget", [1 << 22, 100])
+@pytest.mark.parametrize("budget", [1 << 22, 600, 100])  # at once, in two searches, chunk by chunk
 def test_a_barrier_orders_everything(budget: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Direct sums, then direct copies that all wait for one of them, which waits for all sums."""
     monkeypatch.setattr(conditions, "_BUDGET", budget)
@@ -301,7 +301,30 @@ def test_two_unordered_copies_are_a_race_if_they_differ() -> None:
 def test_a_copy_and_a_sum_of_one_level_are_a_race() -> None:
     for order in (1, -1):
         rows = [reduce(1, 0, 0), reduce(2, 0, 0), copy(3, 0, 0)][::order]
-        assert place(made("all_reduce", 4, 1, rows))[:3] == ("race", 0, 0)
+        assert place(made("all_reduce", 4, 1, [*rows, copy(3, 0, 0)]))[0] == "race"
+        schedule = made("all_reduce", 4, 1, rows)
+        assert place(schedule)[:3] == ("race", 0, 0)
+        with pytest.raises(
+            ProofError, match=rf"transfer {rows.index(copy(3, 0, 0))} \(rank 3 to 0"
+        ):  # not the two sums
+            prove(schedule)
+
+
+def test_a_sum_that_may_come_before_a_copy_is_a_race() -> None:
+    """Rank 2's input reaches rank 0 after the copy from rank 1, which would wipe it out, if all take equally long."""
+    detour = [reduce(0, 1, 1), reduce(2, 1, 1, 0), copy(1, 2, 1, 1), copy(1, 0, 1, 1)]
+    sums = [reduce(0, 1, 0), copy(1, 0, 0, 4), reduce(2, 0, 0, 2), copy(0, 1, 0, 6), copy(0, 2, 0, 6)]
+    assert place(made("all_reduce", 3, 2, [*detour, *sums]))[:3] == ("race", 0, 0)
+    sums[2] = reduce(2, 0, 0, 2, 5)
+    assert verdict(made("all_reduce", 3, 2, [*detour, *sums])) == "ok"
+
+
+def test_a_sum_that_may_come_after_a_copy_is_a_race() -> None:
+    """Rank 1's input goes to rank 0 for nothing, and is counted twice if it comes after the whole sum."""
+    rows = [reduce(1, 0, 0), reduce(0, 2, 0), reduce(1, 2, 0), copy(2, 0, 0, 1, 2), copy(2, 1, 0, 1, 2)]
+    assert place(made("all_reduce", 3, 1, rows))[:3] == ("race", 0, 0)
+    rows[3] = copy(2, 0, 0, 0, 1, 2)
+    assert verdict(made("all_reduce", 3, 1, rows)) == "ok"
 
 
 # An oracle: the definitions, word for word.
@@ -471,13 +494,13 @@ def test_trees_are_proved(schedule: Schedule) -> None:
 
 
 @given(edited(), st.integers(0, 9))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_edited_trees_agree_with_the_oracle(schedule: Schedule, seed: int) -> None:
     check_against_oracle(schedule, seed)
 
 
 @given(anything(), st.integers(0, 9))
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_anything_agrees_with_the_oracle(schedule: Schedule, seed: int) -> None:
     check_against_oracle(schedule, seed)
 
@@ -655,19 +678,19 @@ def senders(rows: list[Row]) -> list[int]:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_any_one_change_is_found(mutation: Mutation) -> None:
-    """On small layouts each transfer of each schedule, redirected to each rank, swapped with every fourth transfer."""
+    """On small layouts each transfer of each schedule, redirected to each rank, swapped with every sixth transfer."""
     tried = 0
     for schedule in schedules(large=False):
         rows = rows_of(schedule)
         assert all(rows[w].step < row.step for row in rows for w in row.waits)  # `breaks` relies on it
         for t in range(len(rows)):
-            others = {redirected: senders(rows), swapped: range(t % 4, len(rows), 4)}.get(mutation, [0])
+            others = {redirected: senders(rows), swapped: range(t % 6, len(rows), 6)}.get(mutation, [0])
             tried += sum(check_is_refused(schedule, rows, mutation, t, other) for other in others)
     assert tried > 50
 
 
 @given(st.data())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_any_one_change_is_found_up_to_16_ranks(data: st.DataObject) -> None:
     schedule = data.draw(st.sampled_from(schedules(large=True)))
     rows = rows_of(schedule)

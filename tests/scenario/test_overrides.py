@@ -6,13 +6,16 @@ import pytest
 
 from .samples import CASE, faults, read, with_case
 
-TWO = CASE + """\
+TWO = (
+    CASE
+    + """\
   - name: v1.5
     topology: {builder: ring, n: 8, bandwidth: 1 GB/s}
     collective: all_gather
     sizes: 1 MiB
     overheads: none
 """
+)
 
 
 def test_a_key_of_a_case_applies_to_all() -> None:
