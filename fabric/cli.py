@@ -125,11 +125,13 @@ def scenarios() -> None:
 
 
 @command.command()
-def schema() -> None:
+@click.option("--markdown", is_flag=True, help="Print the reference of all keys, builders and algorithms instead.")
+def schema(markdown: bool) -> None:
     """Print the JSON Schema of a scenario file."""
+    from .scenario import reference
     from .scenario import schema as json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(reference() if markdown else json.dumps(json_schema(), indent=2), nl=not markdown)
 
 
 def _export(graph: nx.DiGraph[int], form: str, output: str) -> None:

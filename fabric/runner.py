@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from topologies import with_efficiency
+
 from .bind import Overheads, Placement, Traffic, route_traffic
 from .bounds import bounds_at, find_limits, lower_bounds
 from .collectives import algorithm, applicable, smaller
@@ -121,9 +123,10 @@ class CaseRun:
     def __init__(self, scenario: Scenario, index: int, progress: Progress) -> None:
         self.scenario, self.index, self.progress = scenario, index, progress
         self.case: Case = scenario.cases[index]
-        self.network = Network(scenario.graph(index))
-        self.groups = self._groups()
         settings = scenario.settings(self.case)
+        graph = scenario.graph(index)
+        self.network = Network(graph if settings.efficiency == 1 else with_efficiency(graph, settings.efficiency))
+        self.groups = self._groups()
         self.rule = Rule(settings.routing.rule, settings.routing.ties, scenario.seed)
         self.overheads = self._overheads(settings.overheads)
 

@@ -54,7 +54,7 @@ def test_a_scenario_file_prints_a_table(command: Callable[..., Answer]) -> None:
     lines = answer.out.splitlines()
     assert lines[0] == "# one: all_gather on 16 ranks of trn2"
     assert lines[1].split() == (
-        "size(B) count(elems) type time(us) algbw(GB/s) busbw(GB/s) algorithm bound(us) gap".split()
+        ["size(B)", "count(elems)", "type", "time(us)", "algbw(GB/s)", "busbw(GB/s)", "algorithm", "bound(us)", "gap"]
     )
     # Direct all-gather, dimension order: the busiest link of a 4x4 torus carries S/2, so 1 MiB takes 2^20 / 2 / 128e9 s.
     assert lines[2].split()[:5] == ["1048576", "1048576", "uint8", f"{2**19 / 128e9 * 1e6:.2f}", f"{256:.2f}"]
@@ -94,7 +94,9 @@ def test_set_overrides_a_value(command: Callable[..., Answer]) -> None:
 def test_groups_run_at_the_same_time(command: Callable[..., Answer]) -> None:
     Path("small.yaml").write_text(SMALL)
     rows = [[0, 1, 2, 3], [4, 5, 6, 7]]
-    answer = command("run", "small.yaml", "--set", f"groups={rows}", "--set", "algorithm=ring", "--set", "sizes=1 MiB", "--json")
+    answer = command(
+        "run", "small.yaml", "--set", f"groups={rows}", "--set", "algorithm=ring", "--set", "sizes=1 MiB", "--json"
+    )
     (row,) = json.loads(answer.out)["results"]
     # Rows of the torus are rings of 4 with links of their own: both directions, 3/4 of the size over two links.
     assert row["groups_s"] == pytest.approx([0.75 * 2**20 / (2 * 128e9)] * 2)

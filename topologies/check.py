@@ -142,9 +142,7 @@ def _coord_faults(graph: Graph, dims: list[int]) -> Iterator[str]:
             yield f"node {rank}: coord must be {expected} in a grid of {dims}, not {coord!r}"
 
 
-def _faults(
-    where: str, attributes: dict[str, Any], tests: dict[str, Test], required: list[str] | None = None
-) -> Iterator[str]:
+def _faults(where: str, attributes: dict[str, Any], tests: dict[str, Test], required: list[str] | None = None) -> Iterator[str]:
     for name, (passes, expected) in tests.items():
         if name in attributes:
             if not passes(attributes[name]):

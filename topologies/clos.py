@@ -91,9 +91,7 @@ def add_clos(graph: Graph, clos: Clos, tors: Mapping[int, float], source: str, c
         for index in range(plane * clos.spines_per_plane, (plane + 1) * clos.spines_per_plane):
             spine = add_node(graph, "switch", f"spine {index}", tier="spine", plane=plane)
             for node, bandwidth in leaves:
-                join(
-                    graph, node, spine, Link(bandwidth / clos.spines_per_plane, SPINE_HOP, "spine", source, confidence)
-                )
+                join(graph, node, spine, Link(bandwidth / clos.spines_per_plane, SPINE_HOP, "spine", source, confidence))
 
 
 def _add_leaf(

@@ -13,9 +13,7 @@ Node = int | str
 Pair = tuple[Node, Node]
 
 
-def degrade(
-    graph: Graph, *, down: Iterable[Pair] = (), slow: Iterable[tuple[Pair, float]] = (), cable: bool = True
-) -> Graph:
+def degrade(graph: Graph, *, down: Iterable[Pair] = (), slow: Iterable[tuple[Pair, float]] = (), cable: bool = True) -> Graph:
     """A copy of `graph` without the links in `down`, and with the bandwidth of those in `slow` times their factor.
 
     A link is a pair of nodes, each by number or by name; a factor lies between 0 and 1. With `cable` both directions
@@ -82,7 +80,5 @@ def _name(graph: Graph, node: int) -> str:
 
 def _factor(factor: float) -> float:
     if not is_number(factor) or not 0 < factor <= 1:
-        raise ValueError(
-            f"the factor of a slow link must lie between 0 and 1, not {factor!r}; use down for a lost link"
-        )
+        raise ValueError(f"the factor of a slow link must lie between 0 and 1, not {factor!r}; use down for a lost link")
     return float(factor)

@@ -19,6 +19,7 @@ else:
 KINDS = ("chip", "core", "switch", "nic")
 RANK_KINDS = ("chip", "core")
 CONFIDENCES = ("official", "analyst", "press", "derived", "guess", "given")
+MOST_CHIPS = 1 << 18  # more would take minutes and tens of gigabytes as a networkx graph
 ROUTINGS = ("shortest", "dimension_order", "trn3", "spray", "ecmp", "cluster")
 
 
@@ -45,7 +46,9 @@ def new_graph(name: str, shape: str, routing: str, parameters: dict[str, Any], d
 
 
 def add_chips(graph: Graph, count: int) -> None:
-    """Add chips as ranks 0..count-1."""
+    """Add chips as ranks 0..count-1; ValueError above MOST_CHIPS."""
+    if count > MOST_CHIPS:
+        raise ValueError(f"{count:,} chips are more than the {MOST_CHIPS:,} that are built one by one")
     for rank in range(count):
         graph.add_node(rank, kind="chip", name=f"chip {rank}")
 

@@ -9,9 +9,7 @@ __all__ = ["trn1", "trn1n"]
 
 DIMS = (4, 4)
 HOP = 0.30e-6
-HOP_SOURCE = (
-    "latency 0.30 us: guess, ring hops of 1-2 us (AWS Neuron docs, intranode-collective-comm) less a step of 1.3 us"
-)
+HOP_SOURCE = "latency 0.30 us: guess, ring hops of 1-2 us (AWS Neuron docs, intranode-collective-comm) less a step of 1.3 us"
 OVERHEADS = {
     "alpha_link": 1.3e-6,
     "alpha_efa": 20e-6,

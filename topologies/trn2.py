@@ -33,9 +33,7 @@ NEIGHBOURS = (
 DIMS = (4, 4)
 HOP = 0.30e-6
 HOP_Z = 0.35e-6
-HOP_SOURCE = (
-    "latency 0.30 us: guess, ring hops of 1-2 us (AWS Neuron docs, intranode-collective-comm) less a step of 1.3 us"
-)
+HOP_SOURCE = "latency 0.30 us: guess, ring hops of 1-2 us (AWS Neuron docs, intranode-collective-comm) less a step of 1.3 us"
 XY_SOURCE = (
     "AWS Neuron docs, trn2-arch: 1,024 GB/s inside the instance, both directions, over 4 links = 128 GB/s; "
     f"x32 PCIe Gen5 (SemiAnalysis 2024-12-03, Trainium2); {HOP_SOURCE}"

@@ -28,9 +28,7 @@ SLED_SWITCH = 0.15e-6
 RACK_SWITCH = 0.20e-6
 DIRECT_SOURCE = "latency 0.30 us: guess, a direct PCIe link and the way into the chip"
 SLED_SOURCE = "latency: guess, half of 0.15 us through a 32-lane PCIe Gen6 switch"
-RACK_SOURCE = (
-    "latency: guess, half of 0.20 us through a NeuronSwitch-v1 (Gen5 switches 105-115 ns plus FEC and retimers)"
-)
+RACK_SOURCE = "latency: guess, half of 0.20 us through a NeuronSwitch-v1 (Gen5 switches 105-115 ns plus FEC and retimers)"
 FLAT_SOURCE = (
     "AWS announcement of 2025-12 as quoted by the press: 2 TB/s per chip, both directions; "
     "AWS Neuron docs, trn3-arch: 2,048 (GiB/sec/device); taken as 1,024 GB/s"

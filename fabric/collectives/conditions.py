@@ -15,14 +15,15 @@ of a level reading before any writes. If every pair of accesses to one cell that
 order ends as this one; if not, that is a race. No ordered pair contradicts the levels. Sums commute, so only sums
 of one cell need no order.
 
-Most pairs share a chunk all the way, so ancestry is first followed chunk by chunk, in bit sets over the transfers that
-carry the chunk; what that leaves open is searched for along all waits.
+Most pairs are joined by the way of their chunk, so ancestry is first followed chunk by chunk, in bit sets over the
+transfers that carry the chunk; what that leaves open is searched for along all waits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NoReturn
 
 import numpy as np
@@ -80,8 +81,7 @@ def prove(schedule: Schedule) -> Proof:
     """
     _check_form(schedule)
     level = _levels(schedule)
-    for chunks in _slabs(schedule):
-        _Run(schedule, level, chunks).prove()
+    _check_order(schedule, level, [_Run(schedule, level, chunks).open_pairs() for chunks in _slabs(schedule)])
     return Proof(schedule.transfers, int(level.max()) + 1 if len(level) else 0)
 
 
@@ -199,18 +199,31 @@ def _deadlock(schedule: Schedule, level: I64) -> NoReturn:
     )
 
 
-def _ancestors(known: U64, late: I64, early: I64, bounds: I64) -> None:
-    """Adds to each column of `known`, a bit set, the columns that it waits for: column late[i] waits for early[i].
-
-    known: [words, columns]; late ascends; pairs bounds[i] to bounds[i + 1] are of level i.
-    """
-    heads = np.flatnonzero(np.diff(late, prepend=-1))
-    cuts = np.searchsorted(heads, bounds)
-    for level in np.flatnonzero(np.diff(bounds)):
-        first, last = bounds[level], bounds[level + 1]
-        head = heads[cuts[level] : cuts[level + 1]]
+def _inherit(known: U64, late: I64, early: I64) -> None:
+    """Adds to each column of `known`, a bit set, the columns that it waits for: late[i], ascending, waits for early[i]."""
+    head = np.flatnonzero(np.diff(late, prepend=-1))
+    if len(head):
         for word in known:
-            word[late[head]] |= np.bitwise_or.reduceat(word[early[first:last]], head - first)
+            word[late[head]] |= np.bitwise_or.reduceat(word[early], head)
+
+
+def _check_order(schedule: Schedule, level: I64, pairs: list[I64]) -> None:
+    """Searches along all waits for the order of accesses that following a single chunk left open.
+
+    pairs: [4, m] each, of an earlier transfer, a later one, their chunk, and 1 where the earlier one only reads.
+    """
+    early, late, chunk, reads = np.concatenate((np.empty((4, 0), dtype=np.int64), *pairs), axis=1)
+    if not len(early):
+        return
+    # A write must have finished, a read must have started.
+    reader, writer = np.flatnonzero(reads == 1), np.flatnonzero(reads == 0)
+    first, last = schedule.wait_ptr[early[reader]], schedule.wait_ptr[early[reader] + 1]
+    pair = np.concatenate((writer, np.repeat(reader, last - first)))
+    before = np.concatenate((early[writer], schedule.wait_ids[ranges(first, last)]))
+    racing = pair[~_is_before(schedule, level, before, late[pair])]
+    if len(racing):
+        worst = racing.min()
+        _race(schedule, int(early[worst]), int(late[worst]), int(chunk[worst]))
 
 
 def _is_before(schedule: Schedule, level: I64, early: I64, late: I64) -> Bools:
@@ -222,6 +235,7 @@ def _is_before(schedule: Schedule, level: I64, early: I64, late: I64) -> Bools:
     waiter = np.repeat(np.arange(len(order)), counts)
     waits = place[schedule.wait_ids[ranges(schedule.wait_ptr[order], schedule.wait_ptr[order + 1])]]
     bounds = np.searchsorted(level[order][waiter], np.arange(level.max() + 2))
+    spans = [slice(a, b) for a, b in pairwise(bounds)]
     asked, number = np.unique(place[early], return_inverse=True)
     found = np.zeros(len(early), dtype=bool)
     batch = _WORD * max(1, _BUDGET // (4 * len(order)))
@@ -230,7 +244,8 @@ def _is_before(schedule: Schedule, level: I64, early: I64, late: I64) -> Bools:
         known = np.zeros((-(-len(some) // _WORD), len(order)), dtype=np.uint64)
         word, bit = _bits(np.arange(len(some)))
         known[word, some] = bit
-        _ancestors(known, waiter, waits, bounds)
+        for span in spans:
+            _inherit(known, waiter[span], waits[span])
         mine = np.flatnonzero((number >= first) & (number < first + batch))
         word, bit = _bits(number[mine] - first)
         found[mine] = (known[word, place[late[mine]]] & bit) != 0
@@ -256,7 +271,7 @@ def _slabs(schedule: Schedule) -> Iterator[range]:
     entries, chunks = len(schedule.chunk_ids), schedule.chunks
     per_chunk = int(np.bincount(schedule.chunk_ids, minlength=chunks).max()) if entries else 0
     cells = 2 * entries if schedule.collective in _PERSONAL else min(2 * entries, schedule.ranks * chunks)
-    words = (entries + 2 * cells) * (per_chunk // _WORD + 1) + cells * (schedule.ranks // _SET + 1)
+    words = (entries + 3 * cells) * (per_chunk // _WORD + 1) + cells * (schedule.ranks // _SET + 1)
     width = max(1, chunks * _BUDGET // max(words, 1))
     for first in range(0, chunks, width):
         yield range(first, min(first + width, chunks))
@@ -265,9 +280,10 @@ def _slabs(schedule: Schedule) -> Iterator[range]:
 class _Run:
     """One run of a schedule on some of its chunks.
 
-    An entry is one chunk of one transfer; entries are ordered by level, then transfer, then chunk. Three bit sets over
-    the entries of a chunk: `known`, for each entry: itself and its ancestors; `written`, for each cell: the writes that
-    a reader and a copy must follow; `fixed`, for each cell: the reads and copies that every write must follow.
+    An entry is one chunk of one transfer; entries are ordered by level, then transfer, then chunk. Bit sets over the
+    entries of a chunk: `known`, for each entry: itself and its ancestors; for each cell: `written`, the writes that a
+    reader and a copy must follow; `fixed`, the reads and copies that every write must follow; `past`, all that the
+    writes know. A reader takes over the past of its cell: if it does not come after the writes, that is a race anyway.
     """
 
     def __init__(self, schedule: Schedule, level: I64, chunks: range) -> None:
@@ -277,18 +293,19 @@ class _Run:
         self._number_bits()
         self.value = self._start()
         self.written = np.zeros((len(self.known), len(self.cells)), dtype=np.uint64)
-        self.fixed = np.zeros_like(self.written)
-        self.open: list[tuple[I64, I64, Bools]] = []
+        self.fixed, self.past = np.zeros_like(self.written), np.zeros_like(self.written)
+        self.open = [np.empty((4, 0), dtype=np.int64)]
 
-    def prove(self) -> None:
+    def open_pairs(self) -> I64:
+        """[4, m] the pairs whose order is still to be checked; all else is."""
         late, early = self._waits()
-        _ancestors(self.known, late, early, np.searchsorted(late, self.bounds))
-        for first, last in zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist()):
+        spans = np.searchsorted(late, self.bounds)
+        for (first, last), (start, end) in zip(pairwise(self.bounds.tolist()), pairwise(spans.tolist())):
             if first < last:
-                carried = self._read(first, last)
-                self._write(first, last, carried)
+                _inherit(self.known, late[start:end], early[start:end])
+                self._write(first, last, self._read(first, last))
         self._check_end()
-        self._check_open()
+        return np.concatenate(self.open, axis=1)
 
     def _number_entries(self) -> None:
         schedule = self.schedule
@@ -386,7 +403,8 @@ class _Run:
         if empty.any():
             self._fault("missing", first + int(np.argmax(empty)), "its source does not hold that chunk by then")
         entries = np.arange(first, last)
-        self._ask(entries, self.written[:, cell], np.zeros(last - first, dtype=bool))
+        self._ask(entries, self.written[:, cell], writes=False)
+        self.known[:, first:last] |= self.past[:, cell]
         # What waits for nothing reads at time 0, before any write.
         self._mark(self.fixed, entries[self.waiting[first:last]], self.source)
         return carried
@@ -400,7 +418,7 @@ class _Run:
         brought, before = carried[:, entries - first], self.value[:, target]
         self._check_alone(entries, heads, copied, brought)
         due = self.fixed[:, cell] | np.where(copies, self.written[:, cell], np.uint64(0))
-        self._ask(entries, due, np.ones(last - first, dtype=bool))
+        self._ask(entries, due, writes=True)
         kept = np.where(copied, np.uint64(0), before)
         union = kept | np.bitwise_or.reduceat(brought, heads, axis=1)
         total = kept + np.add.reduceat(brought, heads, axis=1)
@@ -411,6 +429,7 @@ class _Run:
         if same.any():
             self._fault("double", int(entries[heads[np.argmax(same)]]), "its destination already holds just that")
         self.value[:, target] = union
+        self.past[:, target] |= np.bitwise_or.reduceat(self.known[:, entries], heads, axis=1)
         self._mark(self.written, entries, self.destination)
         self._mark(self.fixed, entries[copies], self.destination)
 
@@ -425,14 +444,15 @@ class _Run:
         one = group[np.argmin(sums)]
         differs = sums | (brought[:, group] != brought[:, [one]]).any(axis=0)
         if differs.any():
-            self._race(int(entries[one]), int(entries[group[np.argmax(differs)]]))
+            early, late = entries[one], entries[group[np.argmax(differs)]]
+            _race(self.schedule, int(self.transfer[early]), int(self.transfer[late]), int(self.chunk[late]))
         self._fault("double", int(entries[group[1]]), f"so does {self._name(int(entries[group[0]]))}")
 
     def _mark(self, sets: U64, entries: I64, cell: I64) -> None:
         """Adds each entry to the set of its cell."""
         np.bitwise_or.at(sets.reshape(-1), self.word[entries] * len(self.cells) + cell[entries], self.bit[entries])
 
-    def _ask(self, entries: I64, due: U64, writes: Bools) -> None:
+    def _ask(self, entries: I64, due: U64, writes: bool) -> None:
         """Notes the entries in `due` that are not yet known to come before `entries`, which read or write there."""
         due &= ~self.known[:, entries]
         word, column = np.nonzero(due)
@@ -440,23 +460,9 @@ class _Run:
             row, bit = _members(due[word, column])
             late = entries[column[row]]
             start = self.chunk_ptr[self.chunk[late] - self.chunks.start]
-            self.open.append((self.by_chunk[start + word[row] * _WORD + bit], late, writes[column[row]]))
-
-    def _check_open(self) -> None:
-        """Searches along all waits for what following a single chunk left open."""
-        if not self.open:
-            return
-        early, late, writes = (np.concatenate(column) for column in zip(*self.open))
-        reader = writes & (self.destination[early] != self.destination[late])
-        schedule, t = self.schedule, self.transfer
-        # A reader must have started, a writer must have finished.
-        pair = np.flatnonzero(reader)
-        first, last = schedule.wait_ptr[t[early[pair]]], schedule.wait_ptr[t[early[pair]] + 1]
-        pair = np.concatenate((np.flatnonzero(~reader), np.repeat(pair, last - first)))
-        before = np.concatenate((t[early[~reader]], schedule.wait_ids[ranges(first, last)]))
-        racing = pair[~_is_before(schedule, self.level, before, t[late[pair]])]
-        if len(racing):
-            self._race(int(early[racing.min()]), int(late[racing.min()]))
+            early = self.by_chunk[start + word[row] * _WORD + bit]
+            reads = writes & (self.destination[early] != self.destination[late])
+            self.open.append(np.stack((self.transfer[early], self.transfer[late], self.chunk[late], reads)))
 
     def _check_end(self) -> None:
         schedule = self.schedule
@@ -492,9 +498,6 @@ class _Run:
     def _fault(self, verdict: Verdict, entry: int, why: str) -> NoReturn:
         _fault(self.schedule, verdict, int(self.transfer[entry]), int(self.chunk[entry]), why)
 
-    def _race(self, early: int, late: int) -> NoReturn:
-        self._fault("race", late, f"nothing orders it after {self._name(early)}, which uses the same chunk at one rank")
-
 
 # The words.
 
@@ -507,6 +510,11 @@ def _fault(schedule: Schedule, verdict: Verdict, t: int, chunk: int | None, why:
     rank = int(schedule.source[t] if verdict == "missing" else schedule.destination[t])
     carried = "" if chunk is None else f" carries chunk {chunk}:"
     raise ProofError(verdict, rank, chunk, int(schedule.step[t]), f"{_name(schedule, t)}{carried} {why}")
+
+
+def _race(schedule: Schedule, early: int, late: int, chunk: int) -> NoReturn:
+    why = f"nothing orders it after {_name(schedule, early)}, which uses that chunk at the same rank"
+    _fault(schedule, "race", late, chunk, why)
 
 
 def _unmatched(message: str) -> NoReturn:

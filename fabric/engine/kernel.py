@@ -420,19 +420,20 @@ def spread(s: State, cut: Any) -> Any:
     from which filling must be repeated; inf if it holds."""
     ptr, ids, inside, spare, trial = s.route_ptr, s.route_ids, s.inside, s.spare, s.trial
     lowest = cut * 0 + INF
-    areas, moving = s.count[AREA_N], s.count[MOVING_N]
+    near = cut - s.rule[SNAP] * cut
+    areas = s.count[AREA_N]
     for i in range(areas):
         k = s.area[i]
-        if trial[k] < cut:
+        if trial[k] < near:
             continue
         if spare[k] < -s.rule[SLACK] * s.limit[k]:
             if pull(s, k, own_level(s, k)):
                 lowest = cut * 0
         elif trial[k] < s.level[k] and pull(s, k, trial[k]):
             lowest = min(lowest, trial[k])
-    for i in range(moving):
-        f = s.moving[i]
-        if s.share[f] < cut or s.share[f] == s.rate[f]:
+    for i in range(s.count[ORDER_N]):  # the flows just fixed
+        f = s.order[i]
+        if cut == 0 and s.share[f] == s.rate[f]:
             continue
         s.count[EFFORT] += ptr[f + 1] - ptr[f]
         for e in range(ptr[f], ptr[f + 1]):

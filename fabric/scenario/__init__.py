@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .model import ELEMENT_BYTES, Case, Moe, Overheads, Routing, Scenario, Settings, Topology
 from .reader import read_scenario
+from .reference import reference
 from .writer import resolved, schema
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Settings",
     "Topology",
     "read_scenario",
+    "reference",
     "resolved",
     "schema",
 ]

@@ -586,35 +586,28 @@ def without(rows: list[Row], t: int) -> list[Row]:
 def stays_right(rows: list[Row], t: int, rank: int) -> bool:
     """Whether transfer t may as well go to `rank`: a sum put down further along the way of the sum that it joins.
 
-    A sum goes from rank to rank by transfers that each wait for the one before. A term that joins it at a later rank of
-    its way still does so before the sum leaves that rank, since the transfer that leaves there waits, through all before
-    it, for this one; it is summed once, and nobody reads it in between. A copy has no such way: its destination gets
-    that chunk by it alone.
+    The sum of a chunk leaves each rank once, after all that reached it. A term that joins it at a later rank of its way
+    still does so before the sum leaves that rank, since the transfer that leaves there waits, through all before it, for
+    this one; it is summed once, and nobody reads it in between. A copy has no such way: its destination gets that chunk
+    by it alone.
     """
 
     def way(chunk: int) -> Iterator[int]:
-        at = t
-        while True:
-            onward = [
-                u
-                for u, row in enumerate(rows)
-                if at in row.waits
-                and row.source == rows[at].destination
-                and chunk in row.chunks
-                and row.operation == REDUCE
-            ]
-            if not onward:
-                return
-            at = onward[0]
-            yield rows[at].destination
+        at = rows[t].destination
+        while onward := [row for row in rows if row.source == at and chunk in row.chunks and row.operation == REDUCE]:
+            at = onward[0].destination
+            yield at
 
     return rows[t].operation == REDUCE and all(rank in way(chunk) for chunk in rows[t].chunks)
 
 
 def needed(rows: list[Row], t: int) -> list[int]:
-    """The transfers that brought what transfer t sends, among those that it waits for (the others keep a channel's order)."""
+    """The transfers of lower steps that brought what transfer t sends."""
+    sent = set(rows[t].chunks)
     return [
-        w for w in rows[t].waits if rows[w].destination == rows[t].source and set(rows[w].chunks) & set(rows[t].chunks)
+        w
+        for w, row in enumerate(rows)
+        if row.destination == rows[t].source and row.step < rows[t].step and sent & set(row.chunks)
     ]
 
 

@@ -10,8 +10,7 @@ def factors(graph: t.Graph, value: float | str) -> dict[str, float]:
     assert scaled.graph["efficiency"] == value
     assert all("times efficiency" in link["source"] for _, _, link in scaled.edges(data=True))
     return {
-        link["tier"]: round(link["bandwidth"] / graph.edges[a, b]["bandwidth"], 12)
-        for a, b, link in scaled.edges(data=True)
+        link["tier"]: round(link["bandwidth"] / graph.edges[a, b]["bandwidth"], 12) for a, b, link in scaled.edges(data=True)
     }
 
 

@@ -140,9 +140,7 @@ def test_trn3_cross_rack_joins_equal_positions() -> None:
 
 def test_gen1_tray_mates() -> None:
     graph = t.trn3_gen1()
-    assert {(a, b) for a, b, link in graph.edges(data=True) if link["tier"] == "tray"} == {
-        (a, a ^ 1) for a in range(64)
-    }
+    assert {(a, b) for a, b, link in graph.edges(data=True) if link["tier"] == "tray"} == {(a, a ^ 1) for a in range(64)}
 
 
 def test_gen2_switches_join_their_sled_and_rack() -> None:
