@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .version import VERSION as __version__
+from .version import VERSION
 
 if TYPE_CHECKING:
     from .bind import Overheads
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .schedule import Builder, Schedule
     from .simulation import simulate
 
+__version__ = VERSION
 DISTRIBUTION = "fabricsim"  # told apart from another distribution of the same import name by `fabric_sim`
 
 _HOME = {

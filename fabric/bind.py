@@ -123,14 +123,15 @@ def _resource_uses(network: Network, placements: Sequence[Placement]) -> tuple[I
 
 
 def _delays(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> F64:
-    """[T] the fixed delay of every transfer."""
+    """[T] the fixed delay of every transfer; one from a rank to itself (compute) has no overhead, only its pause."""
     efa, latency = traffic.routes.efa[traffic.pair], traffic.routes.latency[traffic.pair]
     delay = np.where(efa, overheads.alpha_efa, overheads.alpha_link)
     if overheads.latency:
         delay = delay + latency
     if overheads.per_destination:
         delay = delay + overheads.per_destination * np.concatenate([_issue_order(p.schedule) for p in placements])
-    return delay
+    moves = np.concatenate([placed.schedule.source != placed.schedule.destination for placed in placements])
+    return np.where(moves, delay, 0.0) + np.concatenate([_or_zeros(p.schedule.pause, p.schedule.transfers) for p in placements])
 
 
 def _issue_order(schedule: Schedule) -> F64:
@@ -143,6 +144,10 @@ def _issue_order(schedule: Schedule) -> F64:
     place = np.empty(len(order))
     place[order] = position - np.maximum.accumulate(np.where(first, position, 0)) + 1
     return place
+
+
+def _or_zeros(values: F64 | None, count: int) -> F64:
+    return np.zeros(count) if values is None else values
 
 
 def _or_ones(values: NDArray[np.float64] | NDArray[np.int64] | None, count: int) -> F64:

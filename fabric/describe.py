@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .bounds import lower_bounds
+from .bounds.cuts import natural_labels
 from .network import Network
 from .routing import find_routes
 from .units import format_bandwidth, format_time
 
-SOURCES_AT_MOST = 64  # distances are taken from this many ranks, evenly spread, to all others
+PAIRS_AT_MOST = 1 << 18  # distances are taken between so many pairs: from all ranks, or from some, evenly spread
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Facts:
     mean_distance: tuple[float, float]
     measured_from: int  # ranks that distances were taken from
     injection: tuple[float, float]  # bytes/s out of a rank, least and most
+    balanced_cut: tuple[str, float] | None  # tiers crossed, bytes/s each way
     bounds: tuple[tuple[str, float, str], ...]  # uniform all-to-all: name, algbw in bytes/s, what it counts
 
 
@@ -52,9 +54,11 @@ def describe(network: Network) -> Facts:
     out = np.bincount(network.source, minlength=network.nodes)[: network.ranks]
     injection = np.bincount(network.source, weights=network.capacity[: network.links], minlength=network.nodes)
     injection = injection[: network.ranks]
-    sources = np.unique(np.linspace(0, network.ranks - 1, min(network.ranks, SOURCES_AT_MOST)).astype(np.int64))
+    most = max(1, PAIRS_AT_MOST // network.ranks)
+    sources = np.unique(np.linspace(0, network.ranks - 1, min(network.ranks, most)).astype(np.int64))
     links, switches = _distances(network, sources)
-    bounds = lower_bounds(network, "all_to_all", [np.arange(network.ranks)], 1.0)
+    size = 2.0**30
+    bounds = lower_bounds(network, "all_to_all", [np.arange(network.ranks)], size)
     return Facts(
         name=str(attributes.get("name", "own fabric")),
         preset=str(attributes.get("preset", "")),
@@ -67,7 +71,8 @@ def describe(network: Network) -> Facts:
         mean_distance=(float(links.mean()), float(switches.mean())),
         measured_from=len(sources),
         injection=(float(injection.min()), float(injection.max())),
-        bounds=tuple((b.name, 1.0 / b.time, b.detail) for b in sorted(bounds, key=lambda b: -b.time) if b.time > 0),
+        balanced_cut=_balanced_cut(network),
+        bounds=tuple((b.name, size / b.time, b.detail) for b in sorted(bounds, key=lambda b: -b.time) if b.time > 0),
     )
 
 
@@ -78,8 +83,26 @@ def _distances(network: Network, sources: NDArray[np.int64]) -> tuple[NDArray[np
     routes = find_routes(network, start, end)
     pair = np.repeat(np.arange(len(start)), np.diff(routes.ptr))
     into_switch = np.array([kind == "switch" for kind in network.kind])[network.destination[routes.links]]
-    links = np.bincount(pair, weights=routes.share, minlength=len(start))
-    return links, np.bincount(pair, weights=routes.share * into_switch, minlength=len(start))
+
+    def count(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(np.bincount(pair, weights=weights, minlength=len(start)), dtype=np.float64)
+
+    return count(routes.share), count(routes.share * into_switch)
+
+
+def _balanced_cut(network: Network) -> tuple[str, float] | None:
+    """The smallest cut into two halves of the ranks along coordinates, racks, servers or tiers: at least the bisection."""
+    found: list[tuple[float, str]] = []
+    for labels in natural_labels(network):
+        parts = np.unique(labels[: network.ranks])
+        sizes = np.bincount(labels[: network.ranks])[parts]
+        if len(parts) % 2 or len(set(sizes.tolist())) > 1:
+            continue
+        ours = np.isin(labels, parts[: len(parts) // 2])
+        links = np.flatnonzero(ours[network.source] & ~ours[network.destination])
+        tiers = " and ".join(network.tiers[index] for index in np.unique(network.tier[links]))
+        found.append((float(network.capacity[links].sum()), tiers))
+    return (min(found)[1], min(found)[0]) if found else None
 
 
 def _tier(network: Network, index: int) -> TierFacts:
@@ -116,16 +139,24 @@ def text(facts: Facts) -> str:
         "  rank to rank         links   switch traversals" + sampled,
         f"    diameter           {facts.diameter[0]:<7} {facts.diameter[1]}",
         f"    mean               {facts.mean_distance[0]:<7.3f} {facts.mean_distance[1]:.3f}",
+        *_cut_lines(facts),
         "",
         *("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows),
         "",
-        "  uniform all-to-all, algbw at best",
+        "  uniform all-to-all, algbw at best (for a size of 1 GiB)",
         *(f"    {format_bandwidth(algbw):>14}  {name}: {detail}" for name, algbw, detail in facts.bounds),
         "",
         "  sources",
         *(f"    {tier.tier}: {source}" for tier in facts.tiers for source in tier.sources),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _cut_lines(facts: Facts) -> list[str]:
+    if facts.balanced_cut is None:
+        return []
+    tiers, bandwidth = facts.balanced_cut
+    return [f"  balanced cut         {format_bandwidth(bandwidth)} each way over {tiers} (the smallest by coordinate or tier)"]
 
 
 def _range(pair: tuple[float, float], form: object) -> str:

@@ -85,7 +85,7 @@ class Network:
     def crosses_nic(self) -> NDArray[np.bool_]:
         """[L] whether a link starts or ends at a NIC."""
         nic = np.array([kind == "nic" for kind in self.kind])
-        return nic[self.source] | nic[self.destination]
+        return np.asarray(nic[self.source] | nic[self.destination])
 
     def layout(self, ranks: NDArray[np.int64]) -> Layout:
         """What an algorithm may know of the fabric under one replica group: its shape where the group is the machine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 F64 = NDArray[np.float64]
 
 # busbw = algbw x factor(n): nccl-tests, doc/PERFORMANCE.md; nccom-test uses the same factors.
-BUSBW_FACTORS = {
+BUSBW_FACTORS: Mapping[str, Callable[[int], float]] = {
     "all_reduce": lambda n: 2 * (n - 1) / n,
     "all_gather": lambda n: (n - 1) / n,
     "reduce_scatter": lambda n: (n - 1) / n,
@@ -97,8 +98,9 @@ class Result:
 
     @property
     def busbw(self) -> float:
-        """algbw times nccl-tests' factor, bytes/s."""
-        return self.algbw * BUSBW_FACTORS[self.collective](self.ranks)
+        """algbw times nccl-tests' factor, bytes/s; algbw itself for what is none of its collectives (a custom schedule)."""
+        factor = BUSBW_FACTORS.get(self.collective)
+        return self.algbw * factor(self.ranks) if factor else self.algbw
 
     @property
     def bound(self) -> Bound:

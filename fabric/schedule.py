@@ -59,6 +59,7 @@ class Schedule:
     wait_ids: I32
     multiplicity: F64 | None = None  # [T], None = 1 each
     repeat: I64 | None = None  # [T], None = 1 each
+    pause: F64 | None = None  # [T] s that it takes besides its bytes (compute), None = 0 each; not scaled with the size
     stated_size: float | None = None  # bytes, where the blocks only add up to it but for rounding
     note: str = ""  # what a report should say of it, e.g. the parts' weights
     options: dict[str, object] = field(default_factory=dict)  # the algorithm's resolved parameters

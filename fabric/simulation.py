@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def simulate(
     """Prove a schedule, run it on a fabric (a Network, or a graph that keeps the contract) and report.
 
     ranks: the network's rank for each rank of the schedule; the first ones where nothing is said. verify: certify max-min
-    fairness in every epoch. Raises InputError if the schedule does not do what its collective's name says.
+    fairness in every epoch. Raises ProofError if the schedule does not do what its collective says.
     """
     network = fabric if isinstance(fabric, Network) else Network(fabric)
     placed = Placement(schedule, _placed(network, schedule, ranks))
@@ -97,7 +98,7 @@ def measure(
     """
     outcome = run_flows(bind(network, placements, traffic, overheads), verify=verify)
     ends = np.cumsum([0] + [placed.schedule.transfers for placed in placements])
-    times = tuple(float(outcome.finish[a:b].max(initial=0.0)) for a, b in zip(ends, ends[1:]))
+    times = tuple(float(outcome.finish[a:b].max(initial=0.0)) for a, b in pairwise(ends))
     for bound in bounds:
         if max(times) < bound.time * (1 - 1e-9):
             raise InternalError(

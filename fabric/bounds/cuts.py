@@ -48,13 +48,14 @@ class Partition:
 def cut_limits(network: Network, needs: Needs) -> Iterator[Limit]:
     """What the parts of every natural partition must exchange; parts of one rank each go by "injection"."""
     seen: set[bytes] = set()
-    for labels in _natural_labels(network):
+    for labels in natural_labels(network):
         if labels.tobytes() not in seen and needs.groups:
             seen.add(labels.tobytes())
             yield from _limits_of(network, needs, Partition.of(network, labels))
 
 
-def _natural_labels(network: Network) -> Iterator[I64]:
+def natural_labels(network: Network) -> Iterator[I64]:
+    """[nodes] the part of each node, for every natural partition."""
     yield np.arange(network.nodes)
     tier = network.tier[: network.links]
     for index in range(len(network.tiers)):

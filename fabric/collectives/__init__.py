@@ -6,7 +6,7 @@ Every algorithm raises NotApplicable with the reason where it does not serve a l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from math import prod
 
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
@@ -67,17 +67,11 @@ def smaller(layout: Layout) -> Layout:
     """
     if layout.inner is not None:
         inner, servers = smaller(layout.inner), _fewer(layout.servers)
-        return replace(layout, ranks=inner.ranks * servers, servers=servers, inner=inner, dims=(), bandwidth=())
+        return Layout(inner.ranks * servers, servers=servers, inner=inner)
     if layout.dims:
-        return _torus(tuple(min(k, 4 - k % 2) for k in layout.dims), layout.bandwidth)
+        dims = tuple(min(k, 4 - k % 2) for k in layout.dims)
+        return Layout(prod(dims), dims, layout.bandwidth)
     return Layout(_fewer(layout.ranks))
-
-
-def _torus(dims: tuple[int, ...], bandwidth: tuple[float, ...]) -> Layout:
-    ranks = 1
-    for k in dims:
-        ranks *= k
-    return Layout(ranks, dims, bandwidth)
 
 
 def _fewer(count: int) -> int:

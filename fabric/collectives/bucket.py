@@ -3,6 +3,10 @@
 Σ(k-1) steps for each phase, S(n-1)/n bytes per rank. With all ports the data is cut into parts that go through the
 dimensions in different orders and directions, so that all links work at the same time: S(n-1)/(2Dnc) on equal dimensions,
 the least possible (Sack and Gropp, "Collective algorithms for multiported torus networks", 2015).
+
+Parts take the stages, one for each dimension, together, and a port (a dimension and direction of a rank) sends in the
+order of the steps. A part that is ahead would otherwise slow down one that is behind: on a 4x4x4 torus with a dimension of
+half the bandwidth the all-gather, whose large transfers come last, would take a third longer.
 """
 
 from __future__ import annotations
@@ -53,13 +57,19 @@ def _bucket(collective: str, layout: Layout, ports: Ports) -> Schedule:
     torus = np.arange(layout.ranks).reshape(dims, order="F")
     if ports == "one":
         fastest_first = sorted(range(len(dims)), key=lambda i: -bandwidth[i])
-        return lines.build(collective, "bucket", [torus.transpose(fastest_first)], [1.0], [fastest_first], options={"ports": ports})
-    shares = dimension_orders(dims, bandwidth)
-    grids = [grid for order in shares for grid in (torus.transpose(order), np.flip(torus.transpose(order)))]
-    weights = [share / 2 for share in shares.values() for _ in range(2)]
-    lanes = [[2 * dim + direction for dim in order] for order in shares for direction in range(2)]
-    note = ", ".join(f"{share:.1%} by {'-'.join('xyzw'[i] if i < 4 else str(i) for i in o)}" for o, share in shares.items())
+        shares, ways = {tuple(fastest_first): 1.0}, 1
+    else:
+        shares, ways = dimension_orders(dims, bandwidth), 2
+    parts = [(order, share / ways, way) for order, share in shares.items() for way in range(ways)]
+    grids = [np.flip(torus.transpose(order)) if way else torus.transpose(order) for order, _, way in parts]
+    weights = [weight for _, weight, _ in parts]
+    lanes = [[2 * dim + way for dim in order] for order, _, way in parts]
+    note = ", ".join(f"{share:.1%} by {'-'.join(map(_letter, order))}" for order, share in shares.items())
     return lines.build(collective, "bucket", grids, weights, lanes, note=note, options={"ports": ports})
+
+
+def _letter(dim: int) -> str:
+    return "xyz"[dim] if dim < 3 else str(dim)
 
 
 def dimension_orders(dims: Order, bandwidth: tuple[float, ...]) -> dict[Order, float]:
@@ -68,7 +78,7 @@ def dimension_orders(dims: Order, bandwidth: tuple[float, ...]) -> dict[Order, f
     On equal dimensions (and where one has no link left) each rotation of 0..D-1 gets 1/D: every part then has a dimension
     of its own in each step. On unequal ones the shares minimise the sum over the stages of the time of the dimension that
     is busiest in the stage, a linear program over all orders; in stage i a part is in the i-th dimension of its order.
-    Totals in balance are not enough: a part that is through with a dimension early crowds the next.
+    Totals in balance are not enough: links idle in one stage are not made good in another.
     """
     count = len(dims)
     if (len(set(dims)) == 1 and len(set(bandwidth)) == 1) or min(bandwidth) <= 0:

@@ -33,6 +33,7 @@ from ..errors import FabricError, InputError, unknown
 from ..schedule import COPY, REDUCE, Schedule, pointers, ranges
 
 Verdict = Literal["missing", "wrong", "double", "race", "deadlock", "unmatched"]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
@@ -207,12 +208,12 @@ def _inherit(known: U64, late: I64, early: I64) -> None:
             word[late[head]] |= np.bitwise_or.reduceat(word[early], head)
 
 
-def _check_order(schedule: Schedule, level: I64, pairs: list[I64]) -> None:
+def _check_order(schedule: Schedule, level: I64, pairs: list[I32]) -> None:
     """Searches along all waits for the order of accesses that following a single chunk left open.
 
     pairs: [4, m] each, of an earlier transfer, a later one, their chunk, and 1 where the earlier one only reads.
     """
-    early, late, chunk, reads = np.concatenate((np.empty((4, 0), dtype=np.int64), *pairs), axis=1)
+    early, late, chunk, reads = np.concatenate((np.empty((4, 0), dtype=np.int32), *pairs), axis=1)
     if not len(early):
         return
     # A write must have finished, a read must have started.
@@ -259,7 +260,8 @@ def _bits(position: I64) -> tuple[I64, U64]:
 
 def _members(words: U64) -> tuple[I64, I64]:
     """The bits that are set: the index of the word and the position in it."""
-    word, bit = np.nonzero((words[:, np.newaxis] >> np.arange(_WORD, dtype=np.uint64)) & np.uint64(1))
+    octets = words.astype("<u8").view(np.uint8).reshape(-1, _WORD // 8)
+    word, bit = np.nonzero(np.unpackbits(octets, axis=1, bitorder="little"))
     return word, bit
 
 
@@ -281,9 +283,10 @@ class _Run:
     """One run of a schedule on some of its chunks.
 
     An entry is one chunk of one transfer; entries are ordered by level, then transfer, then chunk. Bit sets over the
-    entries of a chunk: `known`, for each entry: itself and its ancestors; for each cell: `written`, the writes that a
-    reader and a copy must follow; `fixed`, the reads and copies that every write must follow; `past`, all that the
-    writes know. A reader takes over the past of its cell: if it does not come after the writes, that is a race anyway.
+    entries of a chunk: `known`, for each entry: itself and its ancestors; for each cell: `written`, the writes since
+    the last copy, which readers and copies must follow; `fixed`, that copy and the reads since, which all writes must
+    follow; `past`, all that its writes know. A reader takes over the past of its cell: unless it comes after the writes,
+    there is a race anyway.
     """
 
     def __init__(self, schedule: Schedule, level: I64, chunks: range) -> None:
@@ -294,9 +297,9 @@ class _Run:
         self.value = self._start()
         self.written = np.zeros((len(self.known), len(self.cells)), dtype=np.uint64)
         self.fixed, self.past = np.zeros_like(self.written), np.zeros_like(self.written)
-        self.open = [np.empty((4, 0), dtype=np.int64)]
+        self.open = [np.empty((4, 0), dtype=np.int32)]
 
-    def open_pairs(self) -> I64:
+    def open_pairs(self) -> I32:
         """[4, m] the pairs whose order is still to be checked; all else is."""
         late, early = self._waits()
         spans = np.searchsorted(late, self.bounds)
@@ -429,6 +432,9 @@ class _Run:
         if same.any():
             self._fault("double", int(entries[heads[np.argmax(same)]]), "its destination already holds just that")
         self.value[:, target] = union
+        # What precedes a copy need not be asked for again: the copy is.
+        self.written[:, target[copied]] = 0
+        self.fixed[:, target[copied]] = 0
         self.past[:, target] |= np.bitwise_or.reduceat(self.known[:, entries], heads, axis=1)
         self._mark(self.written, entries, self.destination)
         self._mark(self.fixed, entries[copies], self.destination)
@@ -462,7 +468,13 @@ class _Run:
             start = self.chunk_ptr[self.chunk[late] - self.chunks.start]
             early = self.by_chunk[start + word[row] * _WORD + bit]
             reads = writes & (self.destination[early] != self.destination[late])
-            self.open.append(np.stack((self.transfer[early], self.transfer[late], self.chunk[late], reads)))
+            self.open.append(
+                np.stack(
+                    (self.transfer[early], self.transfer[late], self.chunk[late], reads),
+                    dtype=np.int32,
+                    casting="same_kind",
+                )
+            )
 
     def _check_end(self) -> None:
         schedule = self.schedule

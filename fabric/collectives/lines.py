@@ -40,6 +40,7 @@ def build(
     grids: each holds all ranks; its axes are the dimensions in the order of the reduce-scatter.
     weights: the parts' shares of the data, in any unit.
     lanes: for each axis of each grid the channel on which a rank sends, or -1.
+    All parts start their i-th axis at the same step, so grids have equally many axes.
     options: the algorithm's resolved parameters.
     """
     ranks = grids[0].size

@@ -59,7 +59,8 @@ def _rdh(collective: str, layout: Layout, order: Order | None) -> Schedule:
 def _hypercube(layout: Layout, gray: bool) -> NDArray[np.int64]:
     """The ranks as a grid of twos, the cheapest exchange first."""
     dims = layout.dims or (layout.ranks,)
-    bandwidth = layout.bandwidth or (1.0,) * len(dims)
+    # Without coordinates, or where a dimension has no link left, all count the same.
+    bandwidth = layout.bandwidth if layout.bandwidth and min(layout.bandwidth) > 0 else (1.0,) * len(dims)
     cost = {}
     for dim, k in enumerate(dims):
         for bit in range(int(log2(k))):

@@ -210,9 +210,9 @@ def _compressed(name: str, lists: Lists | Compressed, count: int) -> tuple[I64, 
 
 
 def _coefficients(values: Any, count: int) -> F64:
-    if np.ndim(values) == 0:
-        return np.full(count, values, np.float64)
-    if not isinstance(values, np.ndarray):
+    if isinstance(values, (int, float)):
+        values = np.full(count, values)
+    elif not isinstance(values, np.ndarray):
         values = [item for row in values for item in (row if isinstance(row, Sequence) else [row])]
     array = _vector("route_coef", values, np.float64)
     if len(array) != count:

@@ -43,13 +43,14 @@ PENDING_N, FINISHING_N, USED_N, AREA_N, MOVING_N, READY_N, HITS_N = 0, 1, 2, 3, 
 SENDING_N, ENTRIES_N, FINISHED_N = 7, 8, 9  # flows sending, their route entries, flows finished
 EPOCHS, NEXT_EVENT, SINCE_SHIFT, METHOD = 10, 11, 12, 13
 EFFORT, WORK, TRUST, PATIENCE = 14, 15, 16, 17  # see settle()
-LAUNCHED, ORDER_N, LOGGED = 18, 19, 20  # LOGGED: order holds the flows as the last refill fixed them
-COUNTS = 21
+LAUNCHED, ORDER_N, LOGGED, CAPPED = 18, 19, 20, 21  # CAPPED: some flow has a cap of its own; LOGGED: order holds the flows as the last refill fixed them
+COUNTS = 22
 # Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases; see refill()
 NOW, BASE, CHANGED, FIRST, FIRST_BASE, LAST, LAST_BASE, CUT = 0, 1, 2, 3, 4, 5, 6, 7
 CLOCKS = 8
-# Places in State.rule: relative distances below which levels are one, ends are one, times are one, a capacity is full
-SNAP, MERGE, ROUNDING, SLACK = 0, 1, 2, 3
+# Places in State.rule: relative distances below which levels are one, ends are one, times are one, a capacity with a level is full; and
+# the spare capacity from which one without a level counts as full
+SNAP, MERGE, ROUNDING, SLACK, EDGE = 0, 1, 2, 3, 4
 # Places in State.cost: running means of the effort
 COST_REPAIR, COST_REFILL = 0, 1
 
@@ -110,8 +111,8 @@ class State(NamedTuple):
     member_entry: Any
     slot: Any
     rising: Any  # by capacity, like member: the flows lifted off it
-    order: Any  # flows as they were fixed, with the level reached
-    order_level: Any
+    order: Any  # flows as they were fixed
+    order_level: Any  # the highest rate up to each
     # heaps: items, where each item is (-1: nowhere), keys
     pending: Any
     pending_place: Any
@@ -223,9 +224,19 @@ def enrol(s: State, f: int) -> None:
 
 
 def inconsistent(s: State, k: int) -> bool:
-    """Over-full, or with a level and not full."""
-    allowed = s.rule[SLACK] * s.limit[k]
-    return bool(s.spare[k] < -allowed or (s.level[k] < INF and s.spare[k] > allowed))
+    """Over-full; or with a level and not full; or full, which only a level explains, without one."""
+    if s.level[k] == INF:
+        return bool(s.spare[k] <= s.rule[EDGE] * s.limit[k])
+    return bool(abs(s.spare[k]) > s.rule[SLACK] * s.limit[k])
+
+
+def fastest(s: State, k: int) -> Any:
+    """The highest rate sought on a capacity."""
+    highest = s.limit[k] * 0
+    first = s.member_ptr[k]
+    for p in range(first, first + s.users[k]):
+        highest = max(highest, s.share[s.member[p]])
+    return highest
 
 
 def absorb(s: State, k: int) -> None:
@@ -254,8 +265,8 @@ def pull(s: State, k: int, level: Any) -> bool:
 
 
 def own_level(s: State, k: int) -> Any:
-    """The level at which k would fill if the flows that it holds back and new ones rose without end and all others kept their rate."""
-    member, entry, coef, mark, share, host = s.member, s.member_entry, s.route_coef, s.mark, s.share, s.host
+    """The level at which k would fill if still flows rose no further than their rate and moving ones without end."""
+    member, entry, coef, mark, share = s.member, s.member_entry, s.route_coef, s.mark, s.share
     first = s.member_ptr[k]
     last = first + s.users[k]
     level = s.limit[k] * 0
@@ -265,7 +276,7 @@ def own_level(s: State, k: int) -> Any:
         s.count[EFFORT] += s.users[k]
         for p in range(first, last):
             f = member[p]
-            if mark[f] != OPEN and host[f] != k and share[f] <= level:
+            if mark[f] == STILL and share[f] <= level:
                 taken += coef[entry[p]] * share[f]
             else:
                 weight += coef[entry[p]]
@@ -277,8 +288,8 @@ def own_level(s: State, k: int) -> Any:
         level = raised
 
 
-def lift(s: State, cut: Any) -> None:
-    """Take the moving flows at or above a level off their capacities, and note what bounds each from outside the area."""
+def lift(s: State) -> None:
+    """Take the moving flows off their capacities, and note what bounds each from outside the area."""
     ptr, ids, coef, spare, weight, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.weight, s.open
     level, inside, floor, share, mark, moving = s.level, s.inside, s.floor, s.share, s.mark, s.moving
     member_ptr, rising = s.member_ptr, s.rising
@@ -290,8 +301,6 @@ def lift(s: State, cut: Any) -> None:
     for i in range(s.count[MOVING_N]):
         f = moving[i]
         taken = share[f]
-        if mark[f] == FIXED and taken < cut:
-            continue
         mark[f] = OPEN
         bound = s.flow_cap[f]
         host = -1
@@ -330,9 +339,10 @@ def fix_bounded(s: State, k: int, lifted: int, level: Any, reached: Any) -> Any:
         reached = max(reached, bound)
         s.mark[f] = FIXED
         s.share[f] = bound
-        s.order[s.count[ORDER_N]] = f
-        s.order_level[s.count[ORDER_N]] = reached
-        s.count[ORDER_N] += 1
+        n = s.count[ORDER_N]
+        s.order[n] = f
+        s.order_level[n] = max(bound, s.order_level[n - 1]) if n > 0 else bound
+        s.count[ORDER_N] = n + 1
         for e in range(ptr[f], ptr[f + 1]):
             m = ids[e]
             s.spare[m] -= coef[e] * bound
@@ -348,6 +358,7 @@ def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
     rising, mark, share, host, order, order_level = s.rising, s.mark, s.share, s.host, s.order, s.order_level
     first = s.member_ptr[k]
     n = s.count[ORDER_N]
+    risen = max(level, order_level[n - 1]) if n > 0 else level
     spare[k] -= weight[k] * level
     open_[k] = 0
     for p in range(first, first + lifted):
@@ -357,7 +368,7 @@ def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
             share[f] = level
             host[f] = k
             order[n] = f
-            order_level[n] = level
+            order_level[n] = risen
             n += 1
             for e in range(ptr[f], ptr[f + 1]):
                 m = ids[e]
@@ -376,8 +387,8 @@ def fill(s: State) -> None:
     n = 0
     for i in range(count[AREA_N]):
         k = s.area[i]
+        trial[k] = INF
         if open_[k] > 0:
-            trial[k] = INF
             lifted[k] = open_[k]
             heap[n] = k
             key[k] = spare[k] / weight[k]
@@ -415,57 +426,46 @@ def fill(s: State) -> None:
             spare[k] = limit[k]
 
 
-def spread(s: State, cut: Any) -> Any:
-    """Check the certificate around what was filled from a level up. Where it fails let the area grow, and return the lowest level
-    from which filling must be repeated; inf if it holds."""
-    ptr, ids, inside, spare, trial = s.route_ptr, s.route_ids, s.inside, s.spare, s.trial
-    lowest = cut * 0 + INF
-    near = cut - s.rule[SNAP] * cut
-    areas = s.count[AREA_N]
-    for i in range(areas):
+def spread(s: State) -> bool:
+    """Check the certificate where rates changed; whether it failed somewhere, so that the area has grown."""
+    ptr, ids, inside, spare = s.route_ptr, s.route_ids, s.inside, s.spare
+    grown = False
+    moving = s.count[MOVING_N]
+    for i in range(s.count[AREA_N]):
         k = s.area[i]
-        if trial[k] < near:
-            continue
         if spare[k] < -s.rule[SLACK] * s.limit[k]:
-            if pull(s, k, own_level(s, k)):
-                lowest = cut * 0
-        elif trial[k] < s.level[k] and pull(s, k, trial[k]):
-            lowest = min(lowest, trial[k])
-    for i in range(s.count[ORDER_N]):  # the flows just fixed
-        f = s.order[i]
-        if cut == 0 and s.share[f] == s.rate[f]:
+            grown |= pull(s, k, own_level(s, k))
+        elif s.trial[k] < s.level[k]:
+            grown |= pull(s, k, s.trial[k])
+    for i in range(moving):
+        f = s.moving[i]
+        if s.share[f] == s.rate[f]:
             continue
         s.count[EFFORT] += ptr[f + 1] - ptr[f]
         for e in range(ptr[f], ptr[f + 1]):
             k = ids[e]
             if inside[k] == 0 and inconsistent(s, k):
                 enlist(s, k)
-                trial[k] = INF
-                level = own_level(s, k)
+                grown = True
                 if s.level[k] == INF:  # it holds nothing back yet: find whom it must
-                    pull(s, k, level)
-                lowest = min(lowest, level)
-    return lowest
+                    pull(s, k, own_level(s, k))
+    return grown
 
 
 def repair(s: State, budget: int) -> bool:
     """Let the area grow until the certificate holds; False if that takes more than the budget of effort."""
     absorbed = 0
-    cut = s.clock[NOW] * 0
-    for i in range(s.count[AREA_N]):
-        s.trial[s.area[i]] = INF
     s.count[LOGGED] = 0
     while True:
         while absorbed < s.count[AREA_N]:
             absorb(s, s.area[absorbed])
             absorbed += 1
         s.count[ORDER_N] = 0
-        lift(s, cut)
+        lift(s)
         fill(s)
         if s.count[EFFORT] > budget:
             return False
-        cut = spread(s, cut)
-        if cut == INF:
+        if not spread(s):
             return True
 
 
@@ -475,29 +475,27 @@ def refill(s: State) -> None:
     The order in which flows were fixed by the last refill tells which flows lie above that level.
     """
     count = s.count
-    zero = s.clock[NOW] * 0
-    cut = zero
-    if count[LOGGED] != 0:
-        cut = s.clock[CUT]
-        for i in range(count[AREA_N]):
+    cut = s.clock[CUT]
+    if count[LOGGED] == 0 and count[CAPPED] == 0:  # begin the order with everything
+        cut = s.clock[NOW] * 0
+    for i in range(count[AREA_N]):
+        if cut > 0:
             cut = min(cut, own_level(s, s.area[i]))
     for i in range(count[USED_N]):
         k = s.used[i]
         if s.level[k] >= cut:
             enlist(s, k)
-    for i in range(count[AREA_N]):
-        s.trial[s.area[i]] = INF
     if count[LOGGED] != 0:
         reopen(s, cut)
     else:
         count[ORDER_N] = 0
         for i in range(count[AREA_N]):
             absorb(s, s.area[i])
-    count[LOGGED] = 1
-    if count[ORDER_N] + count[SENDING_N] > len(s.order):  # too many entries of flows that have gone
+    # Flows at their own cap are queued where they are not held back, and flows that have gone leave entries behind
+    count[LOGGED] = 1 if count[CAPPED] == 0 and count[ORDER_N] + count[SENDING_N] <= len(s.order) else 0
+    if count[LOGGED] == 0:
         count[ORDER_N] = 0
-        count[LOGGED] = 0
-    lift(s, zero)
+    lift(s)
     fill(s)
 
 
@@ -548,6 +546,7 @@ def settle(s: State) -> None:
         count[EFFORT] = 0
         if count[METHOD] == FULL:
             count[LOGGED] = 0
+            s.clock[CUT] = s.clock[NOW] * 0
             refill(s)
         elif count[METHOD] == REPAIR:
             repair(s, 1 << 62)
@@ -586,6 +585,8 @@ def commit(s: State) -> None:
     inside, soonest, end, rate, rest, anchor = s.inside, s.soonest, s.end, s.rate, s.rest, s.anchor
     for i in range(count[AREA_N]):
         k = s.area[i]
+        if s.trial[k] == INF and s.spare[k] <= s.rule[SNAP] * s.limit[k]:  # full together with another that was first to fix its flows
+            s.trial[k] = fastest(s, k)
         if s.level[k] == INF and s.trial[k] < INF:
             s.full_since[k] = now
         elif s.level[k] < INF and s.trial[k] == INF:
@@ -784,6 +785,8 @@ def upcoming(s: State) -> Any:
         at = min(at, s.pending_key[s.pending[0]])
     if s.count[NEXT_EVENT] < len(s.event_time) and (s.count[FINISHED_N] < len(s.size)):
         at = min(at, s.event_time[s.count[NEXT_EVENT]] - s.clock[BASE])
+    if s.count[READY_N] > 0:  # admitted between two epochs, with nothing to send
+        at = s.clock[NOW]
     return max(at, s.clock[NOW])
 
 
@@ -840,7 +843,7 @@ def skip(s: State, until: Any) -> None:
     for i in range(count[READY_N]):
         f = s.ready[i]
         rounds = min(rounds, s.left[f] - 1)
-        if rounds <= 0 or s.delay[f] != delay or s.begin[f] != clock[CHANGED]:
+        if rounds <= 0 or s.phase[f] != LEAVING or s.delay[f] != delay or s.begin[f] != clock[CHANGED]:
             return
     sending = now - clock[CHANGED]
     limit = until - clock[BASE]

@@ -14,7 +14,7 @@ from .kernel import State
 METHODS = {"hybrid": kernel.HYBRID, "full": kernel.FULL, "repair": kernel.REPAIR}
 
 # Relative distances. Levels and ends nearer than 1e-12 are one: rounding alone sets them apart. Times within 4 units in the last place are one.
-EXACT = {kernel.SNAP: 1e-12, kernel.MERGE: 1e-12, kernel.ROUNDING: 4 * 2.0**-52, kernel.SLACK: 1e-12}
+EXACT = {kernel.SNAP: 1e-12, kernel.MERGE: 1e-12, kernel.ROUNDING: 4 * 2.0**-52, kernel.SLACK: 1e-12, kernel.EDGE: 1e-12}
 
 
 def make_state(flows: Flows, *, method: str, tolerance: float, held: npt.ArrayLike, watch: npt.ArrayLike) -> State:
@@ -58,7 +58,7 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: npt.ArrayLi
         filling=ids(capacities), filling_place=ids(capacities, -1), filling_key=numbers(capacities),
         used=ids(capacities), used_place=ids(capacities), area=ids(capacities), moving=ids(count), ready=ids(count),
         hits=ids(count),
-        count=_counts(method), clock=_clock(flows), rule=_rules(tolerance), cost=numbers(2),
+        count=_counts(flows, method), clock=_clock(flows), rule=_rules(tolerance), cost=numbers(2),
     )
 
 
@@ -74,7 +74,7 @@ def as_arrays(state: State) -> State:
 
 def first_rules(columns: State, tolerance: float) -> State:
     """For Fractions nothing is near: what differs is different."""
-    return columns._replace(rule=[Fraction(0), Fraction(0), Fraction(0), Fraction(tolerance)])
+    return columns._replace(rule=[Fraction(0), Fraction(0), Fraction(0), Fraction(tolerance), -Fraction(tolerance)])
 
 
 def column(columns: State, name: str) -> npt.NDArray[Any]:
@@ -102,10 +102,11 @@ def _as_array(name: str, column: list[Any]) -> npt.NDArray[Any]:
     return np.array(column, dtype=INTEGERS.get(name, np.float64))
 
 
-def _counts(method: str) -> npt.NDArray[np.int64]:
+def _counts(flows: Flows, method: str) -> npt.NDArray[np.int64]:
     count = np.zeros(kernel.COUNTS, np.int64)
     count[kernel.METHOD] = METHODS[method]
     count[kernel.PATIENCE] = 16
+    count[kernel.CAPPED] = bool(np.any(np.isfinite(flows.flow_cap)))
     return count
 
 
@@ -119,7 +120,8 @@ def _clock(flows: Flows) -> F64:
 
 def _rules(tolerance: float) -> F64:
     rule = np.array([EXACT[place] for place in sorted(EXACT)])
-    rule[kernel.SLACK] = max(tolerance, EXACT[kernel.SLACK])
+    if tolerance > EXACT[kernel.SLACK]:
+        rule[kernel.SLACK], rule[kernel.EDGE] = tolerance, -tolerance
     return rule
 
 

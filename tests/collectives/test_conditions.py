@@ -144,6 +144,12 @@ def test_wrong() -> None:
 def test_double() -> None:
     assert place(made("all_reduce", 3, 1, [*STAR, reduce(2, 0, 0, 2, step=7)])) == ("double", 0, 0, 7)
     assert place(made("all_gather", 3, 3, [*LINE, copy(2, 0, 2, step=7)])) == ("double", 0, 2, 7)
+    assert place(made("all_gather", 3, 3, [*LINE, copy(1, 0, 2, 4, 5, step=7)])) == (
+        "double",
+        0,
+        2,
+        7,
+    )  # in order, in vain
     # Rank 1's input comes both ways round.
     both = [reduce(1, 0, 0), reduce(1, 2, 0), reduce(2, 0, 0, 1, step=1)]
     assert place(made("reduce_scatter", 3, 3, both)) == ("double", 0, 0, 1)
@@ -325,6 +331,30 @@ def test_a_sum_that_may_come_after_a_copy_is_a_race() -> None:
     assert place(made("all_reduce", 3, 1, rows))[:3] == ("race", 0, 0)
     rows[3] = copy(2, 0, 0, 0, 1, 2)
     assert verdict(made("all_reduce", 3, 1, rows)) == "ok"
+
+
+def test_a_reader_must_follow_every_sum_not_just_the_last() -> None:
+    detour = [reduce(0, 1, 1), reduce(2, 1, 1, 0), copy(1, 2, 1, 1), copy(1, 0, 1, 1)]
+    sums = [reduce(1, 0, 0), reduce(2, 0, 0, 2), copy(0, 1, 0, 5), copy(0, 2, 0, 4, 5)]
+    with pytest.raises(ProofError, match=r"^race: transfer 6 .* transfer 4 "):
+        prove(made("all_reduce", 3, 2, [*detour, *sums]))
+    sums[2] = copy(0, 1, 0, 4, 5)
+    assert verdict(made("all_reduce", 3, 2, [*detour, *sums])) == "ok"
+
+
+def test_a_sum_must_follow_every_read_not_just_since_the_last_sum() -> None:
+    """Rank 0 passes on what rank 1 brought; two more sums reach it that nobody wants, one of them perhaps too early."""
+    n, block = 5, 2
+    direct = [reduce(s, d, d) for d in range(n) if d != block for s in range(n) if s != d]
+    late = [replace(direct[4], waits=(0,)), replace(direct[8], waits=(4,))]
+    direct[4], direct[8] = late
+    p = len(direct)
+    way = [reduce(1, 0, block), reduce(0, 2, block, p), reduce(3, 2, block), reduce(4, 2, block)]
+    more = [reduce(3, 0, block, p), reduce(4, 0, block, 8)]
+    with pytest.raises(ProofError, match=rf"^race: transfer {p + 5} .* transfer {p + 1} "):
+        prove(made("reduce_scatter", n, n, [*direct, *way, *more]))
+    more[1] = reduce(4, 0, block, 8, p)
+    assert verdict(made("reduce_scatter", n, n, [*direct, *way, *more])) == "ok"
 
 
 # An oracle: the definitions, word for word.

@@ -1,0 +1,66 @@
+"""The catalogue: names, what applies where, and the small layouts that stand for large ones."""
+
+from __future__ import annotations
+
+import pytest
+
+from fabric.collectives import ALGORITHMS, ALIASES, algorithm, applicable, canonical, smaller
+from fabric.errors import InputError
+from fabric.layout import Layout
+from fabric.schedule import Schedule
+
+from .checker import check, machines, torus
+
+
+def test_names() -> None:
+    assert canonical("all_reduce") == "all_reduce"
+    assert [canonical(name) for name in ("allr", "allg", "redsct", "alltoall", "alltoallv")] == list(ALGORITHMS)
+    assert set(ALIASES.values()) == set(ALGORITHMS)
+    with pytest.raises(InputError, match=r"unknown collective 'all_reduced' \(did you mean all_reduce"):
+        canonical("all_reduced")
+    assert algorithm("allr", "ring") is ALGORITHMS["all_reduce"]["ring"]
+    with pytest.raises(InputError, match=r"unknown algorithm of all_reduce 'rnig' \(did you mean ring"):
+        algorithm("allr", "rnig")
+
+
+def test_what_applies() -> None:
+    found = applicable("all_reduce", Layout(12))
+    assert {name for name, made in found.items() if isinstance(made, Schedule)} == {"ring", "mesh"}
+    assert found["rdh"] == "rdh needs a power of two, not 12"
+    found = applicable("all_gather", machines(4, torus(4, 4)))
+    assert {name for name, made in found.items() if isinstance(made, Schedule)} == {"ring", "mesh", "rdh", "hierarchical"}
+
+
+def test_every_schedule_says_its_name_and_has_size_one() -> None:
+    for layout in (torus(4, 4), machines(2, Layout(4))):
+        for collective in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all"):
+            for name, made in applicable(collective, layout).items():
+                if isinstance(made, Schedule):
+                    assert (made.collective, made.algorithm, made.ranks) == (collective, name, layout.ranks)
+                    assert made.size == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("large", "small"),
+    [
+        (Layout(144), Layout(3)),
+        (Layout(64), Layout(4)),
+        (Layout(2), Layout(2)),
+        (torus(8, 16, 2), torus(4, 4, 2)),
+        (torus(7, 9), torus(3, 3)),
+        (torus(16, 16, bandwidth=(2.0, 1.0)), torus(4, 4, bandwidth=(2.0, 1.0))),
+        (machines(16, Layout(144)), machines(4, Layout(3))),
+        (machines(5, torus(8, 8)), machines(3, torus(4, 4))),
+    ],
+    ids=str,
+)
+def test_smaller(large: Layout, small: Layout) -> None:
+    assert smaller(large) == small
+
+
+@pytest.mark.parametrize("layout", [torus(8, 8), machines(8, Layout(8)), Layout(30), Layout(32)], ids=str)
+def test_the_same_algorithms_with_the_same_options_apply_to_the_smaller_layout(layout: Layout) -> None:
+    for collective in ("all_reduce", "all_gather", "reduce_scatter"):
+        for name, made in applicable(collective, layout).items():
+            if isinstance(made, Schedule):
+                check(algorithm(collective, name)(smaller(layout), **made.options))
