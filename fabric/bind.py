@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .engine.flows import Flows
+from .errors import InputError
 from .network import Network
 from .routing import Routes, Rule, find_routes
 from .schedule import REDUCE, Schedule, pointers, ranges
@@ -56,11 +57,19 @@ class Traffic:
 
 
 def route_traffic(network: Network, placements: Sequence[Placement], rule: Rule | None = None) -> Traffic:
-    """Find the route of every distinct pair of ranks that exchanges anything."""
+    """Find the route of every distinct pair of ranks that exchanges anything.
+
+    In a folded cluster a rank of a NEAR or FAR machine has the number of that place plus once or twice the ranks.
+    """
     source = np.concatenate([placed.ranks[placed.schedule.source] for placed in placements])
     destination = np.concatenate([placed.ranks[placed.schedule.destination] for placed in placements])
-    pairs, inverse = np.unique(source * network.nodes + destination, return_inverse=True)
-    return Traffic(find_routes(network, pairs // network.nodes, pairs % network.nodes, rule), inverse.astype(np.int64))
+    if any((placed.schedule.image is None) == bool(network.pods) for placed in placements):
+        raise InputError("a folded cluster takes the schedules of algorithms that serve one, and no other fabric takes those")
+    if network.pods:
+        destination = destination + network.ranks * np.concatenate([placed.schedule.image for placed in placements])
+    ends = int(destination.max(initial=0)) + 1
+    pairs, inverse = np.unique(source * ends + destination, return_inverse=True)
+    return Traffic(find_routes(network, pairs // ends, pairs % ends, rule), inverse.astype(np.int64))
 
 
 def bind(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> Flows:
@@ -123,20 +132,25 @@ def _resource_uses(network: Network, placements: Sequence[Placement]) -> tuple[I
 
 
 def _delays(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> F64:
-    """[T] the fixed delay of every transfer; one from a rank to itself (compute) has no overhead, only its pause."""
+    """[T] the fixed delay of every transfer; compute, from a rank to itself, has its pause and no overhead."""
     efa, latency = traffic.routes.efa[traffic.pair], traffic.routes.latency[traffic.pair]
     delay = np.where(efa, overheads.alpha_efa, overheads.alpha_link)
     if overheads.latency:
         delay = delay + latency
     if overheads.per_destination:
+        if any(len(np.unique(_or_ones(placed.schedule.multiplicity, 0))) > 1 for placed in placements):
+            raise InputError("per_destination sets apart transfers that a folded cluster takes as one: set fold: false")
         delay = delay + overheads.per_destination * np.concatenate([_issue_order(p.schedule) for p in placements])
-    moves = np.concatenate([placed.schedule.source != placed.schedule.destination for placed in placements])
-    return np.where(moves, delay, 0.0) + np.concatenate([_or_zeros(p.schedule.pause, p.schedule.transfers) for p in placements])
+    if any(placed.schedule.pause is not None for placed in placements):
+        moves = np.concatenate([placed.schedule.source != placed.schedule.destination for placed in placements])
+        delay = np.where(moves, delay, 0.0)
+        delay += np.concatenate([_or_zeros(placed.schedule.pause, placed.schedule.transfers) for placed in placements])
+    return delay
 
 
 def _issue_order(schedule: Schedule) -> F64:
     """[T] 1, 2, ... among the transfers of one rank and step, nearest higher rank first (so all ranks do alike)."""
-    distance = (schedule.destination - schedule.source) % schedule.ranks
+    distance = (schedule.destination - schedule.source - 1) % schedule.ranks  # compute, from a rank to itself, comes last
     order = np.lexsort((distance, schedule.step, schedule.source))
     source, step = schedule.source[order], schedule.step[order]
     first = np.concatenate(([True], (source[1:] != source[:-1]) | (step[1:] != step[:-1])))

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,13 +23,16 @@ from .version import VERSION
 if TYPE_CHECKING:
     import networkx as nx
 
+    from .result import Run
+    from .scenario import Scenario
+
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 def main() -> int:
     """Run the command line; the exit code."""
     try:
-        command.main(standalone_mode=False)
+        return int(command.main(standalone_mode=False) or 0)
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -42,7 +46,6 @@ def main() -> int:
     except BrokenPipeError:  # the reader has gone, as in `fabric-sim run ... | head`
         sys.stderr.close()
         return 1
-    return 0
 
 
 @click.group(name="fabric-sim", context_settings=CONTEXT)
@@ -52,7 +55,12 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("scenario")
+@click.argument("scenario", required=False)
+@click.option("--schedule", metavar="FILE", help="Run a schedule file (MSCCL XML and others) instead of a scenario.")
+@click.option("--topology", metavar="NAME", help="With --schedule: a builder, or a file of your own.")
+@click.option("--size", help="With --schedule: S of nccl-tests, such as 64MiB, or a range as in a scenario.")
+@click.option("--place", metavar="RANK,RANK,...", help="With --schedule: where its ranks go; the first ones by default.")
+@click.option("--compute", type=click.Choice(["file", "zero"]), help="With --schedule: its compute as it says, or none.")
 @click.option("-o", "--output", metavar="DIR", help="Write results.json, results.csv, scenario.yaml and the plots there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a value of the scenario.")
@@ -60,21 +68,51 @@ def command() -> None:
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Progress line by line.")
 def run(
-    scenario: str, output: str | None, as_json: bool, overrides: tuple[str, ...], verify: bool, quiet: bool, verbose: bool
+    scenario: str | None,
+    schedule: str | None,
+    topology: str | None,
+    size: str | None,
+    place: str | None,
+    compute: str | None,
+    output: str | None,
+    as_json: bool,
+    overrides: tuple[str, ...],
+    verify: bool,
+    quiet: bool,
+    verbose: bool,
 ) -> None:
-    """Run a SCENARIO: the name of one that ships, a path, or - for standard input."""
+    """Run a SCENARIO: the name of one that ships, a path, or - for standard input. Or run a schedule file on a topology."""
     from .output import whole_folder
     from .report import tables, to_csv
     from .runner import load, run_scenario
     from .scenario import resolved
 
-    loaded = load(scenario, (*overrides, "verify=true") if verify else overrides)
+    if verify:
+        overrides = (*overrides, "verify=true")
+    loaded: Scenario
+    work: Callable[[Callable[[str], None]], Run]
+    if schedule is None:
+        for name, value in {"topology": topology, "size": size, "place": place, "compute": compute}.items():
+            if value is not None:
+                raise click.UsageError(f"--{name} goes with --schedule; for a scenario use --set")
+        if scenario is None:
+            raise click.UsageError("give a SCENARIO, or --schedule FILE")
+        loaded = load(scenario, overrides)
+        work = partial(run_scenario, loaded)
+    else:
+        from .schedule_file import FileRun
+
+        if scenario is not None or topology is None:
+            raise click.UsageError("--schedule needs a --topology, and no SCENARIO")
+        job = FileRun(schedule, topology, size, place=_ranks(place), compute=compute != "zero", overrides=overrides)
+        loaded, work = job.scenario, job.run
     links = loaded.report.links
     with whole_folder(output) if output else nullcontext() as staging:
         with _progress(quiet, verbose) as say:
-            finished = run_scenario(loaded, progress=say)
+            finished = work(say)
         if staging is not None:
-            staging.write("scenario.yaml", resolved(loaded))
+            if schedule is None:
+                staging.write("scenario.yaml", resolved(loaded))
             staging.write("results.json", json.dumps(finished.to_dict(links), indent=2, allow_nan=False) + "\n")
             staging.write("results.csv", to_csv(finished.results))
             if loaded.plots:
@@ -85,6 +123,61 @@ def run(
         click.echo(json.dumps(finished.to_dict(links), indent=2, allow_nan=False))
     else:
         click.echo(tables(finished.results, links), nl=False)
+
+
+def _ranks(text: str | None) -> list[int] | None:
+    """`0,2,4` as ranks."""
+    try:
+        return None if text is None else [int(part) for part in text.split(",")]
+    except ValueError:
+        raise click.UsageError(f"--place: expected ranks such as 0,2,4, not {text!r}") from None
+
+
+@command.command()
+@click.argument("file")
+@click.option("--slots", type=click.IntRange(1), help="Sends that a FIFO holds (NCCL: 8); without limit by default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def prove(file: str, slots: int | None, as_json: bool) -> int:
+    """Prove that a schedule FILE does what its collective asks.
+
+    Exit code 0: it does, or its collective asks nothing that is known; 1: it does not; 2: the file cannot be read.
+    """
+    from .formats import judge, read_schedule
+
+    program = read_schedule(file, slots)
+    judgement = judge(program)
+    click.echo(json.dumps(judgement.to_dict(), indent=2) if as_json else f"{file}: {judgement}")
+    for note in program.notes:
+        click.echo(f"fabric-sim: {note}", err=True)
+    return 0 if judgement.holds else 1
+
+
+@command.command()
+@click.argument("collective")
+@click.option("--topology", metavar="NAME", required=True, help="A builder, or a file of your own.")
+@click.option("--algorithm", metavar="NAME", required=True)
+@click.option("--format", "form", type=click.Choice(["msccl", "goal"]), default="msccl", help="MSCCL XML (default) or GOAL.")
+@click.option("--size", help="S of nccl-tests, for GOAL, which states bytes.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="A parameter, as topology.n=8.")
+@click.option("-o", "--output", metavar="FILE", help="Where to write to; - for standard output.", default="-")
+def schedule(
+    collective: str, topology: str, algorithm: str, form: str, size: str | None, overrides: tuple[str, ...], output: str
+) -> None:
+    """Write the schedule of an algorithm of a COLLECTIVE as a file for other programs."""
+    from .output import whole_file
+    from .schedule_file import written
+
+    result = written(collective, topology, algorithm, form, size, overrides)
+    for note in result.notes:
+        click.echo(f"fabric-sim: {note}", err=True)
+    if output == "-":
+        click.echo(result.text, nl=False)
+        return
+
+    def save(path: Path) -> None:
+        path.write_text(result.text, encoding="utf-8")
+
+    whole_file(output, save)
 
 
 @command.command()

@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 
 from .bounds import lower_bounds
 from .bounds.cuts import natural_labels
+from .collectives.folded import others, stands_for
 from .network import Network
 from .routing import find_routes
+from .schedule import FAR, NEAR, OWN
 from .units import format_bandwidth, format_time
+
+F64 = NDArray[np.float64]
 
 PAIRS_AT_MOST = 1 << 18  # distances are taken between so many pairs: from all ranks, or from some, evenly spread
 
@@ -38,6 +42,7 @@ class Facts:
     routing: str
     nodes: dict[str, int]
     ranks: int
+    folded: str  # what one machine stands for, in words; "" where nothing is folded
     tiers: tuple[TierFacts, ...]
     degree: tuple[int, int]
     diameter: tuple[int, int]  # links, switch traversals
@@ -56,30 +61,45 @@ def describe(network: Network) -> Facts:
     injection = injection[: network.ranks]
     most = max(1, PAIRS_AT_MOST // network.ranks)
     sources = np.unique(np.linspace(0, network.ranks - 1, min(network.ranks, most)).astype(np.int64))
-    links, switches = _distances(network, sources)
+    links, switches, pairs = _distances(network, sources)
     size = 2.0**30
     bounds = lower_bounds(network, "all_to_all", [np.arange(network.ranks)], size)
+    machines = int(attributes["servers"]) if network.pods else 1
     return Facts(
         name=str(attributes.get("name", "own fabric")),
         preset=str(attributes.get("preset", "")),
         routing=str(attributes.get("routing", "shortest")),
-        nodes=dict(Counter(network.kind)),
-        ranks=network.ranks,
+        nodes=_node_counts(network),
+        ranks=network.ranks * machines,
+        folded=stands_for(machines, network.pods) if network.pods else "",
         tiers=tuple(_tier(network, index) for index in range(len(network.tiers))),
         degree=(int(out.min()), int(out.max())),
         diameter=(int(links.max().round()), int(switches.max().round())),
-        mean_distance=(float(links.mean()), float(switches.mean())),
-        measured_from=len(sources),
+        mean_distance=(float(np.average(links, weights=pairs)), float(np.average(switches, weights=pairs))),
+        measured_from=len(sources) * machines,
         injection=(float(injection.min()), float(injection.max())),
         balanced_cut=_balanced_cut(network),
         bounds=tuple((b.name, size / b.time, b.detail) for b in sorted(bounds, key=lambda b: -b.time) if b.time > 0),
     )
 
 
-def _distances(network: Network, sources: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Links and switch traversals of every pair from `sources` to another rank."""
-    start, end = (grid.ravel() for grid in np.meshgrid(sources, np.arange(network.ranks), indexing="ij"))
+def _node_counts(network: Network) -> dict[str, int]:
+    """Nodes of each kind; a folded one counts as many as it stands for."""
+    counts: Counter[str] = Counter()
+    for node, kind in enumerate(network.kind):
+        counts[kind] += network.graph.nodes[node].get("multiplicity", 1)
+    return dict(counts)
+
+
+def _distances(network: Network, sources: NDArray[np.int64]) -> tuple[F64, F64, F64]:
+    """Links and switch traversals of every pair from `sources` to another rank, and how many pairs alike there are."""
+    alike = {OWN: 1}
+    if network.pods:
+        alike |= {image: count for image, count in others(network.graph.graph["servers"], network.pods).items() if count}
+    places = np.concatenate([np.arange(network.ranks) + image * network.ranks for image in alike])
+    start, end = (grid.ravel() for grid in np.meshgrid(sources, places, indexing="ij"))
     start, end = start[start != end], end[start != end]
+    pairs = np.array([alike.get(image, 0) for image in (OWN, NEAR, FAR)], dtype=np.float64)[end // network.ranks]
     routes = find_routes(network, start, end)
     pair = np.repeat(np.arange(len(start)), np.diff(routes.ptr))
     into_switch = np.array([kind == "switch" for kind in network.kind])[network.destination[routes.links]]
@@ -87,11 +107,13 @@ def _distances(network: Network, sources: NDArray[np.int64]) -> tuple[NDArray[np
     def count(weights: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(np.bincount(pair, weights=weights, minlength=len(start)), dtype=np.float64)
 
-    return count(routes.share), count(routes.share * into_switch)
+    return count(routes.share), count(routes.share * into_switch), pairs
 
 
 def _balanced_cut(network: Network) -> tuple[str, float] | None:
     """The smallest cut into two halves of the ranks along coordinates, racks, servers or tiers: at least the bisection."""
+    if network.pods:
+        return _folded_cut(network)
     found: list[tuple[float, str]] = []
     for labels in natural_labels(network):
         parts = np.unique(labels[: network.ranks])
@@ -105,13 +127,22 @@ def _balanced_cut(network: Network) -> tuple[str, float] | None:
     return (min(found)[1], min(found)[0]) if found else None
 
 
+def _folded_cut(network: Network) -> tuple[str, float] | None:
+    """Half of the pods of a folded cluster, or of its machines where there is one pod, from the other half."""
+    tier = "spine" if network.pods > 1 else "leaf"
+    halves, odd = divmod(network.pods if network.pods > 1 else network.graph.graph["servers"], 2)
+    up = np.flatnonzero((network.tier[: network.links] == network.tiers.index(tier)) & (network.source < network.destination))
+    total = float((network.capacity[up] * network.multiplicity[up]).sum())
+    return None if odd or not halves else (tier, total / 2)
+
+
 def _tier(network: Network, index: int) -> TierFacts:
     mine = np.flatnonzero(network.tier == index)
     capacity = network.capacity[mine]
     latency = network.latency[mine[mine < network.links]]
     return TierFacts(
         network.tiers[index],
-        len(mine),
+        int(network.multiplicity[mine].sum()),
         (float(capacity.min()), float(capacity.max())),
         (float(latency.min(initial=np.inf)), float(latency.max(initial=0.0))),
         tuple(sorted({network.sources[k] for k in mine} - {""})),
@@ -133,6 +164,7 @@ def text(facts: Facts) -> str:
     lines = [
         f"# {facts.name}{preset}",
         f"  nodes                {nodes}",
+        *([f"  folded               {facts.folded}"] if facts.folded else []),
         f"  routing              {facts.routing}",
         f"  links out of a rank  {_range(facts.degree, str)}",
         f"  injection per rank   {_range(facts.injection, format_bandwidth)}",

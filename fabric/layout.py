@@ -6,7 +6,21 @@ Algorithms are functions of a Layout, so a schedule can be built, and proved, on
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
+from typing import NamedTuple
+
+
+class Tier(NamedTuple):
+    """One of the levels over which ranks differ: those that differ in it alone are a group of `size`.
+
+    bandwidth: bytes/s that a rank sends in this tier, over all its links there, one direction; 0 where unknown.
+    ring: the ranks of a group are on a ring, of which only neighbours have links; otherwise each reaches every other alike.
+    """
+
+    size: int
+    bandwidth: float
+    ring: bool
 
 
 @dataclass(frozen=True)
@@ -16,8 +30,13 @@ class Layout:
     dims: sizes of a torus whose rank numbers run fastest along the first dimension (rank = x + kx * (y + ky * z)), or ()
         where the ranks have no coordinates.
     bandwidth: bytes/s of one link of each dimension, one direction; as long as dims.
-    servers: the ranks are `servers` equal machines, numbered one after another; 1 for a single machine.
+    servers: the ranks are `servers` equal machines, numbered one after another; 1 for a single machine. The sleds of a
+        rack and the racks of a machine are machines in this sense too, so layouts nest.
     inner: the layout of one machine, where servers > 1.
+    injection: bytes/s that a rank sends to other machines, or without machines and dimensions to the other ranks, one
+        direction; 0 where unknown.
+    pods: of a folded cluster, to whose pods machines are dealt in turn: a schedule holds the transfers of one machine. 0
+        where a schedule holds all.
     """
 
     ranks: int
@@ -25,12 +44,25 @@ class Layout:
     bandwidth: tuple[float, ...] = ()
     servers: int = 1
     inner: Layout | None = None
+    injection: float = 0.0
+    pods: int = 0
 
     def __post_init__(self) -> None:
         if self.dims and prod(self.dims) != self.ranks:
             raise ValueError(f"dims {self.dims} do not make {self.ranks} ranks")
         if self.inner is not None and self.inner.ranks * self.servers != self.ranks:
             raise ValueError(f"{self.servers} machines of {self.inner.ranks} do not make {self.ranks} ranks")
+
+    @cached_property
+    def tiers(self) -> tuple[Tier, ...]:
+        """From the innermost, in which neighbouring rank numbers differ, to the outermost; their sizes multiply to `ranks`."""
+        if self.inner is not None:
+            return (*self.inner.tiers, Tier(self.servers, self.injection, ring=False))
+        if self.dims:
+            links = self.bandwidth or (0.0,) * len(self.dims)
+            # A ring of two has one link each way, not two.
+            return tuple(Tier(k, link * (2 if k > 2 else 1), ring=True) for k, link in zip(self.dims, links))
+        return (Tier(self.ranks, self.injection, ring=False),)
 
 
 class NotApplicable(Exception):

@@ -29,6 +29,8 @@ class Network:
     capacity: [K] bytes/s. tier: [K] index into `tiers`. multiplicity: [K] how many equal capacities of the unfolded fabric
     each stands for. latency: [L] s. source, destination: [L] node ids. names, sources, confidences: [K] texts.
 
+    pods: of a folded cluster, of which there is one machine with its `ranks`; 0 where nothing is folded.
+
     Raises InputError with every fault of the graph.
     """
 
@@ -56,7 +58,10 @@ class Network:
         self.tiers: list[str] = list(dict.fromkeys(words))
         self.tier: I32 = np.array([self.tiers.index(word) for word in words], dtype=np.int32)
         self.capacity: F64 = np.array([data["bandwidth"] for data in everything], dtype=np.float64)
-        self.multiplicity: F64 = np.array([data.get("multiplicity", 1) for data in everything], dtype=np.float64)
+        alike = [data.get("multiplicity", 1) for _, _, data in edges]
+        alike += [graph.nodes[node].get("multiplicity", 1) for node, _, _ in owned]
+        self.multiplicity: F64 = np.array(alike, dtype=np.float64)
+        self.pods = int(graph.graph.get("fold", {}).get("pods", 0))
         self.sources: list[str] = [data.get("source", "") for data in everything]
         self.confidences: list[str] = [data.get("confidence", "given") for data in everything]
 
@@ -89,20 +94,44 @@ class Network:
 
     def layout(self, ranks: NDArray[np.int64]) -> Layout:
         """What an algorithm may know of the fabric under one replica group: its shape where the group is the machine."""
-        whole = len(ranks) == self.ranks and bool((ranks == np.arange(self.ranks)).all())
+        if len(ranks) != self.ranks or (ranks != np.arange(self.ranks)).any():
+            return Layout(len(ranks))
         attributes = self.graph.graph
         shape, dims = attributes.get("shape", ""), tuple(attributes.get("dims", ()))
-        if not whole:
-            return Layout(len(ranks))
-        if shape == "cluster":
-            servers = int(attributes["servers"])
-            machine = tuple(attributes["machine_dims"]) if attributes["machine_shape"] == "torus" else ()
-            if servers == 1:
-                return self._torus(machine, self.ranks)
-            return Layout(self.ranks, servers=servers, inner=self._torus(machine, self.ranks // servers))
+        if shape != "cluster":
+            return self._machine(shape, dims, self.ranks)
+        servers, each = int(attributes["servers"]), int(attributes["machine_ranks"])
+        dims = tuple(attributes.get("machine_dims", ()))
+        machine = self._machine(attributes.get("machine_shape", ""), dims, each)
+        if servers == 1:
+            return machine
+        return Layout(servers * each, servers=servers, inner=machine, injection=self._nic_rate(), pods=self.pods)
+
+    def _machine(self, shape: str, dims: tuple[int, ...], ranks: int) -> Layout:
+        """The layout of the machine of the first `ranks` nodes."""
         if shape in ("torus", "hypercube", "ring"):
-            return self._torus(dims or (self.ranks,), self.ranks)
-        return Layout(self.ranks)
+            return self._torus(dims or (ranks,), ranks)
+        if shape != "trn3":
+            return Layout(ranks, injection=self._injection())
+        chips, sleds, racks = dims
+        sled = Layout(chips, injection=self._injection("sled", "tray"))
+        rack = Layout(chips * sleds, servers=sleds, inner=sled, injection=self._injection("rack"))
+        return rack if racks == 1 else Layout(ranks, servers=racks, inner=rack, injection=self._injection("cross-rack"))
+
+    def _injection(self, *tiers: str) -> float:
+        """bytes/s of a rank's links in these tiers (in all but NICs where none is named), of the rank with the least."""
+        wanted = np.array([tier in tiers if tiers else tier != "nic" for tier in self.tiers], dtype=bool)
+        out = np.flatnonzero((self.source < self.ranks) & wanted[self.tier[: self.links]])
+        rates = np.bincount(self.source[out], self.capacity[out])
+        return float(rates[rates > 0].min()) if len(out) else 0.0
+
+    def _nic_rate(self) -> float:
+        """bytes/s that a rank sends through its NIC when all that share the NIC do, of the rank with the least."""
+        sharing = np.bincount(self.destination[self.source < self.ranks], minlength=self.nodes)
+        up = np.flatnonzero((self.source >= self.ranks) & (self.destination >= self.ranks))
+        rates = np.bincount(self.source[up], self.capacity[up], minlength=self.nodes) / np.maximum(sharing, 1)
+        nics = np.array([kind == "nic" for kind in self.kind]) & (sharing > 0)
+        return float(rates[nics].min()) if nics.any() else 0.0
 
     def _torus(self, dims: tuple[int, ...], ranks: int) -> Layout:
         """The layout of a torus of the first `ranks` nodes; its bandwidths are the least of each dimension."""

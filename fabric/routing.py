@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, unknown
 from .network import Network
-from .schedule import pointers
+from .schedule import FAR, NEAR, OWN, pointers, ranges
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -357,6 +357,8 @@ def _cluster(network: Network, sources: I64, destinations: I64, rule: Rule) -> _
     attributes = network.graph.graph
     if attributes.get("shape") != "cluster":
         raise InputError(f"the cluster rule routes on clusters of machines; {attributes.get('name', 'this graph')} is none")
+    if network.pods:
+        return _folded(network, sources, destinations, rule)
     each = network.ranks // int(attributes["servers"])
     server = sources // each
     inside = np.flatnonzero(server == destinations // each)
@@ -375,6 +377,35 @@ def _cluster(network: Network, sources: I64, destinations: I64, rule: Rule) -> _
         np.concatenate((near.share, np.ones(len(first)), between.share, np.ones(len(last)))),
         latency,
     )
+
+
+def _folded(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
+    """Between the one machine of a folded cluster and its images: up from the chip to the leaf, or to the spine for a far
+    one, and down to the chip of the other place; every switch splits evenly. Image numbers as in `route_traffic`."""
+    if rule.name == "ecmp":
+        raise InputError("ecmp sets apart routes that a folded cluster takes as one: use the default routing, or fold: false")
+    image, place = np.divmod(destinations, network.ranks)
+    own = np.flatnonzero(image == OWN)
+    hops = _within(network, sources[own], destinations[own], np.zeros(len(own), dtype=np.int64), rule)
+    pairs, links, shares = [own[hops.pair]], [hops.link], [hops.share]
+    latency = np.zeros(len(sources))
+    latency[own] = hops.latency
+    for where, tier in ((NEAR, "leaf"), (FAR, "spine")):
+        across = np.flatnonzero(image == where)
+        if not len(across):
+            continue
+        top = next(node for node in range(network.nodes) if network.graph.nodes[node].get("tier") == tier)
+        up = _spray(network, np.arange(network.ranks), np.full(network.ranks, top), rule)
+        order = np.argsort(up.pair, kind="stable")
+        ptr, climb, share = pointers(np.bincount(up.pair, minlength=network.ranks)), up.link[order], up.share[order]
+        descent = network.link_ids(network.destination[climb], network.source[climb])
+        for rank, way in ((sources[across], climb), (place[across], descent)):
+            taken = ranges(ptr[rank], ptr[rank + 1])
+            pairs.append(np.repeat(across, np.diff(ptr)[rank]))
+            links.append(way[taken])
+            shares.append(share[taken])
+            latency[across] += up.latency[rank]
+    return _join(pairs, links, shares, latency)
 
 
 def _within(network: Network, sources: I64, destinations: I64, base: I64, rule: Rule) -> _Hops:

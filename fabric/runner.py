@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,20 +17,20 @@ from numpy.typing import NDArray
 
 from topologies import with_efficiency
 
-from .bind import Overheads, Placement, Traffic, route_traffic
+from .bind import Overheads, Placement, Traffic, bind, route_traffic
 from .bounds import bounds_at, find_limits, lower_bounds
-from .collectives import algorithm, applicable, smaller
-from .collectives.all_to_all import direct_v
+from .collectives import applicable, build, smaller
 from .collectives.conditions import prove
+from .engine import Flows
 from .errors import InputError, unknown
-from .layout import NotApplicable
+from .layout import Layout, NotApplicable
 from .network import Network
 from .result import Bound, Result, Run
 from .routing import Rule
 from .scenario import ELEMENT_BYTES, Case, Scenario, read_scenario
 from .scenario import Overheads as OverheadChoice
 from .schedule import Schedule
-from .simulation import in_sequence, measure
+from .simulation import in_sequence, least_time, measure
 from .version import VERSION
 from .workloads.moe import Gating
 
@@ -40,6 +41,7 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 Progress = Callable[[str], None]
 
+ROUNDING = 1e-9  # times that differ by less are equal
 PROVE_AT_MOST = 400_000  # chunks moved, about 0.5 s; beyond it a smaller schedule of the same kind is proved
 
 
@@ -67,18 +69,22 @@ def load(scenario: str | Path, overrides: Sequence[str] = ()) -> Scenario:
 
 def build_topology(topology: str, parameters: Sequence[str] = ()) -> nx.DiGraph[int]:
     """The graph of a builder by name, or of a node-link JSON or GraphML file; parameters are `key=value` texts."""
+    case = {"collective": "all_to_all", "sizes": "1 KiB"}
+    return one_case(topology, topology, case, [f"topology.{one}" for one in parameters]).graph(0)
+
+
+def one_case(name: str, topology: str, case: Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
+    """A scenario of one case on a builder or a file, so that all is read, checked and refused as in a file of its own."""
     from topologies import BUILDERS
 
     key = "file" if Path(topology).suffix or Path(topology).exists() else "builder"
     if key == "builder" and topology not in BUILDERS:
         raise InputError(unknown("topology", topology, list(BUILDERS)) + "; or the path of a .json or .graphml file")
-    # A scenario of one case, so that parameters are read, checked and refused as in a file.
-    case = {"name": topology, "topology": {key: topology}, "collective": "all_to_all", "sizes": "1 KiB"}
-    text = json.dumps({"name": topology, "cases": [case]})
+    text = json.dumps({"name": name, "cases": [{"name": name, "topology": {key: topology}, **case}]})
     try:
-        return read_scenario(text, name=topology, overrides=[f"topology.{one}" for one in parameters]).graph(0)
+        return read_scenario(text, name=name, overrides=overrides)
     except InputError as error:
-        raise InputError(re.sub(rf"^{re.escape(topology)}:1:\d+: ", f"{topology}: ", line) for line in error.faults) from None
+        raise InputError(re.sub(rf"^{re.escape(name)}:1:\d+: ", f"{name}: ", line) for line in error.faults) from None
 
 
 def shipped() -> dict[str, str]:
@@ -107,11 +113,16 @@ def run_scenario(scenario: Scenario, progress: Progress) -> Run:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Schedules of one algorithm for every replica group, proved and routed; good for any size."""
+    """Schedules of one algorithm for every replica group, routed; good for any size. Proved when it comes to be timed."""
 
     placements: list[Placement]
     traffic: Traffic
-    proof: str
+    prove: Callable[[], str]
+
+    @cached_property
+    def proof(self) -> str:
+        """How the schedules were proved. Raises ProofError if they do not do what their collective says."""
+        return self.prove()
 
     def scaled(self, size: float) -> list[Placement]:
         return [Placement(placed.schedule.scaled(size), placed.ranks) for placed in self.placements]
@@ -144,28 +155,50 @@ class CaseRun:
 
     def _sizes(self) -> Iterator[Result]:
         prepared = [self._prepare(schedules) for schedules in self._schedules()]
-        limits = find_limits(self.network, self.case.collective, self.groups, overheads=self.overheads)
+        first = [placed.schedule for placed in prepared[0].placements]
+        matrices = [schedule.matrix for schedule in first] if self.case.collective == "permute" else None
+        limits = find_limits(
+            self.network, self.case.collective, self.groups, matrix=matrices, root=first[0].root, overheads=self.overheads
+        )
         for size in self.case.sizes or []:
-            bounds = bounds_at(limits, size)
-            rows = [self._measure(one, one.scaled(size), bounds) for one in prepared]
-            # Ties go to fewer steps; times that differ by rounding alone are ties.
-            yield min(rows, key=lambda row: (float(f"{row.time:.9e}"), row.steps))
+            yield self._fastest(prepared, [one.scaled(size) for one in prepared], bounds_at(limits, size))
+
+    def _fastest(self, prepared: list[Prepared], scaled: list[list[Placement]], bounds: list[Bound], **about: Any) -> Result:
+        """The row of the fastest algorithm; ties go to fewer steps. Those that cannot win are not run."""
+        flows = [bind(self.network, placed, one.traffic, self.overheads) for one, placed in zip(prepared, scaled)]
+        least = [least_time(one) if len(prepared) > 1 else 0.0 for one in flows]
+        best: Result | None = None
+        for index in sorted(range(len(prepared)), key=least.__getitem__):
+            if best is not None and least[index] > best.time * (1 + ROUNDING):
+                break
+            row = self._measure(prepared[index], scaled[index], flows[index], bounds, **about)
+            if best is None or _wins(row, best):
+                best = row
+        assert best is not None
+        return best
 
     def _schedules(self) -> list[list[Schedule]]:
         """For each algorithm that is asked for, or with `auto` applies: a schedule for every group."""
-        wanted, collective = self.case.algorithm, self.case.collective
         layouts = [self.network.layout(group) for group in self.groups]
-        if wanted.name != "auto":
-            build = algorithm(collective, wanted.name)
-            try:
-                built = {layout: build(layout, **wanted.parameters) for layout in set(layouts)}
-            except (NotApplicable, InputError) as reason:
-                raise InputError(f"{self._where('algorithm')}: {reason}") from None
-            return [[built[layout] for layout in layouts]]
-        tried = {layout: applicable(collective, layout) for layout in set(layouts)}
-        choices = [[tried[layout][name] for layout in layouts] for name in tried[layouts[0]]]
+        tried = {layout: self._tried(self.case.collective, layout) for layout in set(layouts)}
+        return self._serving([tried[layout] for layout in layouts])
+
+    def _tried(self, collective: str, layout: Layout, **options: Any) -> dict[str, Schedule | str]:
+        """What the algorithm that is asked for, or with `auto` each one, makes of a layout: a schedule, or why it does not."""
+        wanted = self.case.algorithm
+        options |= wanted.parameters
+        try:
+            if wanted.name == "auto":
+                return dict(applicable(collective, layout, **options))
+            return {wanted.name: build(collective, wanted.name, layout, **options)}
+        except (NotApplicable, InputError) as reason:
+            raise InputError(f"{self._where('algorithm')}: {reason}") from None
+
+    def _serving(self, tried: list[dict[str, Schedule | str]]) -> list[list[Schedule]]:
+        """For each algorithm that serves every group: its schedules."""
+        choices = [[one[name] for one in tried] for name in tried[0]]
         found = [[one for one in choice if isinstance(one, Schedule)] for choice in choices]
-        whole = [schedules for schedules in found if len(schedules) == len(layouts)]
+        whole = [schedules for schedules in found if len(schedules) == len(tried)]
         if not whole:
             reasons = "; ".join(sorted({one for choice in choices for one in choice if isinstance(one, str)}))
             raise InputError(f"{self._where('algorithm')}: no algorithm serves these ranks: {reasons}")
@@ -175,11 +208,12 @@ class CaseRun:
 
     def _own_bytes(self, matrices: list[F64], **about: Any) -> Result:
         """all_to_all_v: the bytes from each rank to each, for every group."""
-        schedules = [direct_v(self.network.layout(group), matrix) for group, matrix in zip(self.groups, matrices)]
-        prepared = self._prepare(schedules)
-        size = max(schedule.size for schedule in schedules)
+        groups = zip(self.groups, matrices)
+        tried = [self._tried("all_to_all_v", self.network.layout(group), matrix=matrix) for group, matrix in groups]
+        prepared = [self._prepare(schedules) for schedules in self._serving(tried)]
+        size = max(placed.schedule.size for placed in prepared[0].placements)
         bounds = lower_bounds(self.network, "all_to_all_v", self.groups, size, matrix=matrices, overheads=self.overheads)
-        return self._measure(prepared, prepared.placements, bounds, **about)
+        return self._fastest(prepared, [one.placements for one in prepared], bounds, **about)
 
     def _moe(self, tokens: int) -> Iterator[Result]:
         """Dispatch, combine, and the two one after the other."""
@@ -210,27 +244,32 @@ class CaseRun:
     # --- what they share ----------------------------------------------------------------------------------------------
 
     def _prepare(self, schedules: list[Schedule]) -> Prepared:
-        """Prove and route the schedules of one algorithm, one for each group."""
+        """Route the schedules of one algorithm, one for each group."""
         first = schedules[0]
         self.progress(f"{self.case.name}: {first.algorithm}, {sum(s.transfers for s in schedules)} transfers")
-        proofs = {id(schedule): self._prove(schedule, group) for schedule, group in zip(schedules, self.groups)}
         placements = [Placement(schedule, group) for schedule, group in zip(schedules, self.groups)]
         traffic = route_traffic(self.network, placements, self.rule)
-        return Prepared(placements, traffic, "; ".join(dict.fromkeys(proofs.values())))
+        return Prepared(placements, traffic, partial(self._prove_all, placements))
+
+    def _prove_all(self, placements: list[Placement]) -> str:
+        once = {id(placed.schedule): placed for placed in placements}
+        return "; ".join(dict.fromkeys(self._prove(placed.schedule, placed.ranks) for placed in once.values()))
 
     def _prove(self, schedule: Schedule, group: I64) -> str:
-        if len(schedule.chunk_ids) <= PROVE_AT_MOST:
+        if len(schedule.chunk_ids) <= PROVE_AT_MOST and schedule.image is None:
             return str(prove(schedule))
         layout = smaller(self.network.layout(group))
-        same = algorithm(schedule.collective, schedule.algorithm)(layout, **schedule.options)
+        root = {"root": 0} if "root" in schedule.options else {}  # ranks are counted from it, so any will do
+        same = build(schedule.collective, schedule.algorithm, layout, **{**schedule.options, **root})
         return f"{prove(same)} (the same algorithm on {layout.ranks} ranks)"
 
-    def _measure(self, prepared: Prepared, placements: list[Placement], bounds: list[Bound], **about: Any) -> Result:
+    def _measure(
+        self, prepared: Prepared, placements: list[Placement], flows: Flows, bounds: list[Bound], **about: Any
+    ) -> Result:
         return measure(
             self.network,
             placements,
-            prepared.traffic,
-            self.overheads,
+            flows,
             bounds,
             verify=self.scenario.verify,
             case=self.case.name,
@@ -242,6 +281,11 @@ class CaseRun:
 
     def _groups(self) -> list[I64]:
         groups = self.case.groups
+        if self.network.pods and (groups != "all" or self.case.sizes is None):
+            raise InputError(
+                f"{self._where()}: a folded cluster runs one collective of equal sizes on all its ranks; replica groups, "
+                "mixture-of-experts layers and matrices need every rank: set fold: false on a cluster that is small enough"
+            )
         if groups == "all":
             return [np.arange(self.network.ranks)]
         if isinstance(groups, int):
@@ -271,3 +315,9 @@ class CaseRun:
 
     def _where(self, *path: str) -> str:
         return self.scenario.where("cases", self.index, *path)
+
+
+def _wins(row: Result, best: Result) -> bool:
+    """Faster, or as fast in fewer steps."""
+    tie = abs(row.time - best.time) <= best.time * ROUNDING
+    return row.steps < best.steps if tie else row.time < best.time

@@ -1,12 +1,15 @@
 """A schedule: the transfers of a collective, what each carries and what each waits for.
 
-Data. The buffer of a collective is cut into *blocks*, and every block into the same *parts*; a chunk is one part of one
-block, numbered `block * len(parts) + part`. What a block means follows from the collective's name alone, so a schedule
-cannot redefine what it is meant to achieve:
+Data. The buffer of a collective is cut into *blocks*, and every block into equally many *parts*; a chunk is one part of one
+block, numbered `block * P + part` where a block has P parts. What a block means follows from the collective's name alone,
+so a schedule cannot redefine what it is meant to achieve:
 
     all_gather, reduce_scatter   as many blocks as ranks; block b belongs to rank b
     all_to_all, all_to_all_v     ranks² blocks; block s * ranks + d goes from rank s to rank d
+    permute                      the same, with bytes for one destination of each rank only
     all_reduce                   any number of blocks; every rank holds them all
+    broadcast, reduce            any number of blocks; they start, or end, at the rank `root`
+    scatter, gather              as many blocks as ranks; block b goes from `root` to rank b, or the other way
 
 Time. A transfer starts when all that it waits for has finished; it reads its chunks at its start and delivers them at its
 end: COPY replaces what the destination holds of a chunk, REDUCE adds to it.
@@ -30,9 +33,16 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
 
 COPY = 0
 REDUCE = 1
+
+OWN, NEAR, FAR = 0, 1, 2
+"""Where a transfer of a folded cluster ends: in the same machine, in another one of its pod, in another pod."""
+
+PERSONAL = ("all_to_all", "all_to_all_v", "permute")
+"""The collectives whose blocks go from one rank to one other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,14 +50,15 @@ class Schedule:
     """T transfers between `ranks` ranks, each of at least one chunk. Arrays only; see the module for what they mean.
 
     A stored transfer may stand for several: `multiplicity` of them at once, at places that a symmetry of the fabric maps
-    onto each other (a folded cluster), and `repeat` of them one after another.
+    onto each other, and `repeat` of them one after another. So it is in a folded cluster, of which one machine's ranks are
+    stored: a transfer to the rank of another machine ends at the rank of that place and says in `image` how far it goes.
     """
 
     collective: str
     algorithm: str
     ranks: int
     blocks: F64  # [B] bytes
-    parts: F64  # [P] fraction of a block, sums to 1
+    parts: F64  # [P] fractions of a block that sum to 1; [B, P] where blocks are cut differently
     source: I32  # [T] rank
     destination: I32  # [T] rank
     operation: U8  # [T] COPY or REDUCE
@@ -57,8 +68,12 @@ class Schedule:
     chunk_ids: I32
     wait_ptr: I64  # [T + 1] CSR: the transfers that must finish first
     wait_ids: I32
+    ready: Bools | None = None  # [T] whether it also waits for what was written before to what it writes; None = none does
+    root: int = 0  # of a broadcast, reduce, scatter or gather
     multiplicity: F64 | None = None  # [T], None = 1 each
     repeat: I64 | None = None  # [T], None = 1 each
+    image: I32 | None = None  # [T] OWN, NEAR or FAR; None = the cluster is not folded
+    share: F64 | None = None  # [T] fraction of the bytes of its chunks that a transfer carries, None = all
     pause: F64 | None = None  # [T] s that it takes besides its bytes (compute), None = 0 each; not scaled with the size
     stated_size: float | None = None  # bytes, where the blocks only add up to it but for rounding
     note: str = ""  # what a report should say of it, e.g. the parts' weights
@@ -70,30 +85,38 @@ class Schedule:
 
     @property
     def chunks(self) -> int:
-        return len(self.blocks) * len(self.parts)
+        return len(self.blocks) * int(self.parts.shape[-1])
 
     @property
     def steps(self) -> int:
-        return int(self.step.max()) + 1 if self.transfers else 0
+        last = self.step if self.repeat is None else self.step + self.repeat - 1
+        return int(last.max()) + 1 if self.transfers else 0
+
+    @property
+    def stands_for(self) -> int:
+        """How many transfers the stored ones stand for."""
+        count = np.ones(self.transfers) if self.multiplicity is None else self.multiplicity
+        return round(float(count.sum() if self.repeat is None else (count * self.repeat).sum()))
 
     @cached_property
     def chunk_bytes(self) -> F64:
         """[C] bytes of each chunk."""
-        return np.outer(self.blocks, self.parts).ravel()
+        return np.asarray((self.blocks[:, np.newaxis] * self.parts).ravel(), dtype=np.float64)
 
     @cached_property
     def bytes(self) -> F64:
         """[T] bytes of each transfer."""
         if not self.transfers:
             return np.empty(0)
-        return np.add.reduceat(self.chunk_bytes[self.chunk_ids], self.chunk_ptr[:-1])
+        carried = np.add.reduceat(self.chunk_bytes[self.chunk_ids], self.chunk_ptr[:-1])
+        return np.asarray(carried if self.share is None else carried * self.share, dtype=np.float64)
 
     @property
     def size(self) -> float:
         """S of nccl-tests, bytes: for the all-to-alls the largest row sum (one rank's whole send buffer)."""
         if self.stated_size is not None:
             return self.stated_size
-        if self.collective in ("all_to_all", "all_to_all_v"):
+        if self.collective in PERSONAL:
             return float(self.matrix.sum(axis=1).max())
         return float(self.blocks.sum())
 
@@ -117,6 +140,8 @@ class Builder:
 
     A transfer waits for the transfers that brought its source what it sends: all that reduced into those chunks since the
     last copy, and that copy. Transfers of one source on one `channel` also go one after another, in the order of their steps.
+    A transfer that has to find its destination `ready` waits for what the destination would wait for, did it send the same:
+    two ranks that exchange the same chunks start together, and neither's sum reaches the other before that has sent its own.
     """
 
     collective: str
@@ -124,6 +149,7 @@ class Builder:
     ranks: int
     blocks: F64
     parts: F64 = field(default_factory=lambda: np.ones(1))
+    root: int = 0
     _batches: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
 
     def add(
@@ -134,15 +160,18 @@ class Builder:
         operation: int,
         step: int | NDArray[np.int64],
         channel: int | NDArray[np.int64] = -1,
+        *,
+        ready: bool = False,
     ) -> None:
         """Add m transfers: `source`, `destination` [m], `chunks` [m] or [m, k], `step` and `channel` one or [m].
 
-        A transfer reads what was written in earlier steps. Channel -1 sets no order.
+        A transfer reads what was written in earlier steps. Chunk -1 is none, channel -1 sets no order.
         """
         count = len(source)
         if not count:
             return
         carried = np.asarray(chunks, dtype=np.int64).reshape(count, -1)
+        some = carried >= 0
         self._batches.append(
             (
                 np.asarray(source, dtype=np.int64),
@@ -150,8 +179,9 @@ class Builder:
                 np.full(count, operation, dtype=np.int64),
                 np.broadcast_to(np.asarray(step, dtype=np.int64), count),
                 np.broadcast_to(np.asarray(channel, dtype=np.int64), count),
-                np.full(count, carried.shape[1], dtype=np.int64),
-                carried.ravel(),
+                np.full(count, int(ready), dtype=np.int64),
+                some.sum(axis=1),
+                carried[some],
             )
         )
 
@@ -171,6 +201,7 @@ class Builder:
                 np.tile(inner.operation.astype(np.int64), copies),
                 np.tile(inner.step.astype(np.int64), copies) + step,
                 np.where(order < 0, -1, order + channel),
+                np.zeros(len(order), dtype=np.int64) if inner.ready is None else np.tile(inner.ready.astype(np.int64), copies),
                 np.tile(counts * carried, copies),
                 chunks[:, inner.chunk_ids].ravel(),
             )
@@ -180,8 +211,8 @@ class Builder:
     def build(self, note: str = "", **options: object) -> Schedule:
         """The schedule of all that was added; `options` are the algorithm's resolved parameters."""
         none = np.empty(0, dtype=np.int64)
-        columns = [np.concatenate(column) for column in zip(*self._batches)] if self._batches else [none] * 7
-        source, destination, operation, step, channel, chunk_count, chunk_ids = columns
+        columns = [np.concatenate(column) for column in zip(*self._batches)] if self._batches else [none] * 8
+        source, destination, operation, step, channel, ready, chunk_count, chunk_ids = columns
         schedule = Schedule(
             collective=self.collective,
             algorithm=self.algorithm,
@@ -197,6 +228,8 @@ class Builder:
             chunk_ids=chunk_ids.astype(np.int32),
             wait_ptr=np.zeros(len(source) + 1, dtype=np.int64),
             wait_ids=np.empty(0, dtype=np.int32),
+            ready=ready.astype(np.bool_) if ready.any() else None,
+            root=self.root,
             note=note,
             options=options,
         )

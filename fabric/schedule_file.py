@@ -1,21 +1,25 @@
-"""A schedule file on a fabric: proved, placed, timed; for the command line."""
+"""Schedule files for the command line: one on a fabric, proved, placed and timed; and one of our schedules as a file."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from .bind import Placement, route_traffic
+from .bind import Placement, bind, route_traffic
 from .bounds import bounds_at, find_limits
+from .collectives import algorithm, canonical
+from .collectives.conditions import prove
 from .errors import InputError
-from .formats import Judgement, Program, judge, read_schedule, timed
+from .formats import Judgement, Program, Written, judge, read_schedule, timed, write_goal, write_msccl
 from .formats.program import COLLECTIVES
+from .layout import NotApplicable
+from .network import Network
 from .result import Bound, Result, Run
-from .runner import CaseRun, I64, Progress, topology_key
-from .scenario import Scenario, read_scenario
+from .runner import I64, CaseRun, Progress, one_case
+from .scenario import Scenario
 from .simulation import measure
 from .units import format_size
 from .version import VERSION
@@ -62,13 +66,14 @@ class FileRun:
         limits = find_limits(case.network, self.program.collective, [placed], overheads=case.overheads) if known else []
         results: list[Result] = []
         for size in case.case.sizes or []:
-            sized = [Placement(schedule.scaled(size), placed)] if self.program.size is None else placement
+            # A file that states its bytes keeps them: the size is the S that its row is reckoned by.
+            scaled = schedule.scaled(size) if self.program.size is None else replace(schedule, stated_size=size)
+            sized = [Placement(scaled, placed)]
             results.append(
                 measure(
                     case.network,
                     sized,
-                    traffic,
-                    case.overheads,
+                    bind(case.network, sized, traffic, case.overheads),
                     bounds_at(limits, size) if known else [UNKNOWN],
                     verify=self.scenario.verify,
                     case=self.file,
@@ -97,8 +102,30 @@ class FileRun:
             limits = [format_size(size) for size in (program.smallest, program.largest) if size < float("inf")]
             warnings.append(f"{self.file} is meant for sizes from {' to below '.join(limits)}")
         if program.size is not None and size != program.size:
-            warnings.append(f"{self.file} states its bytes: the size only names the row")
+            warnings.append(f"{self.file} states its bytes and keeps them: the size only enters algbw")
         return warnings
+
+
+def written(collective: str, topology: str, name: str, form: str, size: str | None, overrides: Sequence[str] = ()) -> Written:
+    """The schedule of an algorithm for all ranks of a topology in a foreign format, proved; GOAL states bytes and needs a size.
+
+    Raises InputError where the algorithm does not serve the topology or the format cannot hold the schedule.
+    """
+    if form == "goal" and size is None:
+        raise InputError("GOAL states bytes: give --size, such as 64 MiB")
+    collective = canonical(collective)
+    case = {"collective": collective, "algorithm": name, "sizes": size or "1 MiB"}
+    scenario = one_case(name, topology, case, overrides)
+    network = Network(scenario.graph(0))
+    parameters = scenario.cases[0].algorithm.parameters
+    try:
+        schedule = algorithm(collective, name)(network.layout(np.arange(network.ranks)), **parameters)
+    except NotApplicable as reason:
+        raise InputError(f"{name}: {reason}") from None
+    prove(schedule)
+    if form == "msccl":
+        return write_msccl(schedule)
+    return write_goal(schedule.scaled((scenario.cases[0].sizes or [1.0])[0]))
 
 
 def _sound(program: Program, file: str) -> Judgement:
@@ -110,11 +137,7 @@ def _sound(program: Program, file: str) -> Judgement:
 
 
 def _scenario(file: str, program: Program, topology: str, size: str | None, overrides: Sequence[str]) -> Scenario:
-    """The scenario of one case that has the same fabric and sizes, so that all is read, checked and refused alike."""
-    case = {
-        "name": file,
-        "topology": {topology_key(topology): topology},
-        "collective": program.collective if program.collective in COLLECTIVES else "all_to_all",
-        "sizes": size or f"{program.size:.0f} B",
-    }
-    return read_scenario(json.dumps({"name": file, "cases": [case]}), name=file, overrides=overrides)
+    """The scenario of one case that has the same fabric, delays and sizes."""
+    collective = program.collective if program.collective in COLLECTIVES else "all_to_all"
+    sizes = size if size is not None else f"{program.size:.0f} B"
+    return one_case(file, topology, {"collective": collective, "sizes": sizes}, overrides)

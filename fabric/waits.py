@@ -1,7 +1,8 @@
 """What each transfer of a schedule waits for, derived from its data, its steps and its channels.
 
 A transfer waits for the transfers that brought its source what it sends: all that reduced into those chunks since the last
-copy, and that copy, as far as they are of earlier steps. Transfers of one source and channel (a lane) go one after another.
+copy, and that copy, as far as they are of earlier steps. One that has to find its destination ready also waits for those
+that brought the destination the same chunks. Transfers of one source and channel (a lane) go one after another.
 
 Waits that others imply are left out; a large schedule would not fit otherwise, for in a machine of 144 ranks each of the 143
 transfers of a rank may need the 143 that reached it. A transfer does not wait for
@@ -59,9 +60,13 @@ def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> I64:
 def _alike(schedule: Schedule) -> tuple[I64, I64]:
     """Transfers of one source, step, channel and list of chunks wait for the same: one row for all of them.
 
+    Where the destination has to be ready it must be the same as well.
+
     Returns [T] the row of each transfer and [rows] a transfer of each row.
     """
-    same = (schedule.source, schedule.step, schedule.channel, np.diff(schedule.chunk_ptr))
+    same = [schedule.source, schedule.step, schedule.channel, np.diff(schedule.chunk_ptr)]
+    if schedule.ready is not None:
+        same.append(np.where(schedule.ready, schedule.destination, -1))
     mixed = np.add.reduceat(_mixed(schedule.chunk_ids), schedule.chunk_ptr[:-1])
     for column in same:
         mixed = _mixed(mixed + column.astype(np.uint64))
@@ -74,7 +79,7 @@ def _alike(schedule: Schedule) -> tuple[I64, I64]:
     return row, first
 
 
-def _equal(columns: tuple[NDArray[np.generic], ...], like: I64) -> bool:
+def _equal(columns: list[NDArray[np.generic]], like: I64) -> bool:
     return all(bool((column == column[like]).all()) for column in columns)
 
 
@@ -106,15 +111,17 @@ def _data_waits(schedule: Schedule, readers: I64, lane: I64) -> I64:
     step, none = schedule.step, np.empty(0, dtype=np.int64)
     written_from = np.full(schedule.ranks, schedule.steps)
     np.minimum.at(written_from, schedule.destination, step)
-    rows = np.flatnonzero(step[readers] > written_from[schedule.source[readers]])
+    rows, place = _reads(schedule, readers)
+    late = step[readers[rows]] > written_from[place]
+    rows, place = rows[late], place[late]
     read_until = np.full(schedule.ranks, -1)
-    np.maximum.at(read_until, schedule.source[readers[rows]], step[readers[rows]])
+    np.maximum.at(read_until, place, step[readers[rows]])
     writers = np.flatnonzero(step < read_until[schedule.destination])
     if not len(writers):
         return none
 
     # All writes by cell (rank and chunk), then by step. An epoch of a cell starts with a copy.
-    owner, written = _cells(schedule, writers, schedule.destination)
+    owner, written = cells(schedule, writers, schedule.destination[writers])
     order = np.argsort(written)
     written, writer = written[order], writers[owner[order]]
     cell, places = written // schedule.steps, np.arange(len(written))
@@ -122,7 +129,7 @@ def _data_waits(schedule: Schedule, readers: I64, lane: I64) -> I64:
     cell_start = np.maximum.accumulate(np.where(opens, places, 0))
     epoch_start = np.maximum.accumulate(np.where(opens | (schedule.operation[writer] == COPY), places, 0))
 
-    owner, read = _cells(schedule, readers[rows], schedule.source)
+    owner, read = cells(schedule, readers[rows], place)
     last = np.searchsorted(written, read) - 1
     found = (last >= 0) & (cell[last] == read // schedule.steps)
     row, last = rows[owner[found]], last[found]
@@ -138,6 +145,15 @@ def _data_waits(schedule: Schedule, readers: I64, lane: I64) -> I64:
     return needed[_unimplied_by_lanes(*np.divmod(needed, schedule.transfers), readers, lane, schedule)]
 
 
+def _reads(schedule: Schedule, readers: I64) -> tuple[I64, I32]:
+    """Every row and the rank at which it must find its chunks: its source, and a destination that has to be ready."""
+    rows, source = np.arange(len(readers)), schedule.source[readers]
+    if schedule.ready is None:
+        return rows, source
+    more = np.flatnonzero(schedule.ready[readers])
+    return np.concatenate((rows, more)), np.concatenate((source, schedule.destination[readers[more]]))
+
+
 def _unimplied_by_lanes(row: I64, writer: I64, readers: I64, lane: I64, schedule: Schedule) -> Bools:
     """Which of the waits (row, writer) neither a later one of the writer's lane nor an earlier row of the row's implies."""
     keep = np.ones(len(row), dtype=bool)
@@ -150,12 +166,12 @@ def _unimplied_by_lanes(row: I64, writer: I64, readers: I64, lane: I64, schedule
     return keep
 
 
-def _cells(schedule: Schedule, transfers: I64, rank: I32) -> tuple[I64, I64]:
-    """For each chunk of some transfers: the index of its transfer among them, and a key of (rank, chunk, step)."""
+def cells(schedule: Schedule, transfers: I64, rank: I32) -> tuple[I64, I64]:
+    """For each chunk of some transfers, each at a rank: the transfer's index among them, and a key (rank, chunk, step)."""
     first, last = schedule.chunk_ptr[transfers], schedule.chunk_ptr[transfers + 1]
     owner = np.repeat(np.arange(len(transfers)), last - first)
     which = transfers[owner]
-    cell = rank[which].astype(np.int64) * schedule.chunks + schedule.chunk_ids[ranges(first, last)]
+    cell = rank[owner].astype(np.int64) * schedule.chunks + schedule.chunk_ids[ranges(first, last)]
     return owner, cell * schedule.steps + schedule.step[which]
 
 

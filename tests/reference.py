@@ -2,6 +2,7 @@
 
 It shares nothing with the package: no code, no data structure, no shortcut. It is slow and meant to be read.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Instance:
 
 @dataclass
 class Run:
-    """Exact results: the finish of each flow (None if it stalls), bytes and busy time per capacity, intervals of constant rates."""
+    """Exact results: finish of each flow (None if it stalls), bytes and busy time per capacity, constant intervals."""
 
     finish: list[Fraction | None]
     carried: list[Fraction]
@@ -52,8 +53,11 @@ def max_min(capacity: list[Fraction], routes: dict[int, Route], cap: dict[int, F
         limits = [cap[flow] for flow in routes if flow not in rate and cap[flow] is not None]
         level = min([*levels.values(), *limits])
         full = {index for index, value in levels.items() if value == level}
-        rate |= {flow: level for flow, route in routes.items()
-                 if flow not in rate and (cap[flow] == level or not full.isdisjoint(route))}
+        rate |= {
+            flow: level
+            for flow, route in routes.items()
+            if flow not in rate and (cap[flow] == level or not full.isdisjoint(route))
+        }
     return rate
 
 
@@ -78,7 +82,8 @@ def run(instance: Instance) -> Run:
     now = min(start, default=exact(0))
     known: set[int] = set()
     while True:
-        # What happens now: capacities change, delays end, flows finish and others become eligible, until nothing more does
+        # What happens now: capacities change, delays end, flows finish and others become eligible, until nothing more
+        # does
         while events and events[0][0] <= now:
             _, index, value = events.pop(0)
             capacity[index] = value

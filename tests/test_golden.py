@@ -147,8 +147,9 @@ def test_busbw_factors_are_those_of_nccl_tests() -> None:
     from fabric.result import BUSBW_FACTORS
 
     factors = {name: factor(8) for name, factor in BUSBW_FACTORS.items()}
-    ring_like = {"all_gather", "reduce_scatter", "all_to_all", "all_to_all_v"}
-    assert factors == {"all_reduce": 14 / 8, **dict.fromkeys(ring_like, 7 / 8)}
+    ring_like = {"all_gather", "reduce_scatter", "all_to_all", "all_to_all_v", "gather", "scatter"}
+    whole = {"broadcast", "reduce", "permute"}
+    assert factors == {"all_reduce": 14 / 8, **dict.fromkeys(ring_like, 7 / 8), **dict.fromkeys(whole, 1)}
 
 
 def test_delay_of_one_transfer_is_one_overhead_and_its_links() -> None:

@@ -46,13 +46,32 @@ def test_layouts() -> None:
     thin = Network(topologies.trn2_ultraserver())
     assert thin.layout(np.arange(64)) == Layout(64, (4, 4, 4), (128e9, 128e9, 64e9))
     assert thin.layout(np.arange(8)) == Layout(8)
-    assert Network(topologies.trn3_gen2()).layout(np.arange(144)) == Layout(144)
     cluster = Network(topologies.efa_cluster("trn2", 3))
     inner = Layout(16, (4, 4), (128e9, 128e9))
-    assert cluster.layout(np.arange(48)) == Layout(48, servers=3, inner=inner)
+    assert cluster.layout(np.arange(48)) == Layout(48, servers=3, inner=inner, injection=25e9)
     assert Network(topologies.ring(5, 1e9)).layout(np.arange(5)) == Layout(5, (5,), (1e9,))
 
 
 def test_layout_of_a_degraded_torus_has_the_least_bandwidth() -> None:
     slow = topologies.degrade(topologies.trn2(), slow=[((0, 1), 0.5)])
     assert Network(slow).layout(np.arange(16)).bandwidth == (64e9, 128e9)
+
+
+def test_layout_of_racks_and_sleds() -> None:
+    sled = Layout(4, injection=256e9)
+    rack = Layout(72, servers=18, inner=sled, injection=320e9)
+    assert Network(topologies.trn3_gen2(racks=1)).layout(np.arange(72)) == rack
+    both = Layout(144, servers=2, inner=rack, injection=128e9)
+    assert Network(topologies.trn3_gen2()).layout(np.arange(144)) == both
+    cluster = Network(topologies.efa_cluster("trn3_gen2", 2))
+    assert cluster.layout(np.arange(288)) == Layout(288, servers=2, inner=both, injection=25e9)
+    trays = Network(topologies.trn3_gen1(preset="lanes160")).layout(np.arange(64))
+    assert [(tier.size, tier.bandwidth) for tier in trays.tiers] == [(2, 512e9), (16, 512e9), (2, 128e9)]
+    assert Network(topologies.trn3_gen2(preset="flat")).layout(np.arange(144)) == Layout(144, injection=1024e9)
+
+
+def test_injection_of_shared_nics() -> None:
+    """Two chips of Trn1 share a NIC of 100 Gb/s; a chip without its cross-rack cable does not count."""
+    assert Network(topologies.efa_cluster("trn1", 2)).layout(np.arange(32)).injection == 6.25e9
+    cut = Network(topologies.degrade(topologies.trn3_gen2(), down=[(3, 75)]))
+    assert cut.layout(np.arange(144)).injection == 128e9

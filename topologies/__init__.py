@@ -11,6 +11,7 @@ Nodes are ints: ranks are 0..n-1, then come switches and NICs, counted on withou
     tier        word, on switches: "sled", "rack", "tor", "leaf", "spine"
     resources   {name: {"bandwidth", "send", "receive", "reduce", "source", "confidence"}}, further capacities of a
                 node (HBM, DMA) with the coefficient at which each kind of transfer uses them; no builder sets any
+    multiplicity  how many like it the node stands for in a folded graph; 1 if absent
 
 An edge u -> v is one direction of a link.
 
@@ -30,6 +31,7 @@ Graph attributes are JSON values.
     routing     default rule: "dimension_order", "trn3", "spray", "cluster" or "shortest"
     provenance  {"builder": name, "parameters": {...}}
     overheads   {"alpha_link": s, "alpha_efa": s, "source": text}, on machines for which they are known
+    fold        {"machines": count, "pods": count} of a folded cluster, whose one machine stands for all
 
 A graph from elsewhere needs `kind` on its nodes and `bandwidth` on its edges; `check` lists all that is wrong with one.
 Readers and writers of files are in `topologies.formats`.

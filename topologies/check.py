@@ -31,7 +31,15 @@ SIZES: Test = (
 )
 MAPPING: Test = (lambda value: isinstance(value, dict), "a mapping")
 
-NODE_TESTS = {"name": TEXT, "coord": INDICES, "rack": INDEX, "server": INDEX, "tier": TEXT, "resources": MAPPING}
+NODE_TESTS = {
+    "name": TEXT,
+    "coord": INDICES,
+    "rack": INDEX,
+    "server": INDEX,
+    "tier": TEXT,
+    "resources": MAPPING,
+    "multiplicity": COUNT,
+}
 EDGE_TESTS = {"bandwidth": POSITIVE, "latency": NOT_NEGATIVE, "tier": TEXT, "source": TEXT, "multiplicity": COUNT}
 RESOURCE_TESTS = {
     "bandwidth": POSITIVE,
@@ -42,6 +50,7 @@ RESOURCE_TESTS = {
 }
 GRAPH_TESTS = {"name": TEXT, "shape": TEXT, "preset": TEXT, "dims": SIZES, "provenance": MAPPING, "overheads": MAPPING}
 CLUSTER_TESTS = {"servers": COUNT, "machine_ranks": COUNT, "machine_routing": TEXT}
+FOLD_TESTS = {"machines": COUNT, "pods": COUNT}
 OVERHEAD_TESTS = {"alpha_link": NOT_NEGATIVE, "alpha_efa": NOT_NEGATIVE, "source": TEXT}
 
 
@@ -114,7 +123,23 @@ def _graph_faults(graph: Graph) -> Iterator[str]:
         yield from _faults("graph, overheads", overheads, OVERHEAD_TESTS)
     if "cluster" in (graph.graph.get("shape"), graph.graph.get("routing")):
         yield from _faults("graph, a cluster", graph.graph, CLUSTER_TESTS, required=list(CLUSTER_TESTS))
+    yield from _fold_faults(graph)
     yield from _grid_faults(graph)
+
+
+def _fold_faults(graph: Graph) -> Iterator[str]:
+    """Faults of a folded cluster, of which there is one machine only."""
+    if "fold" not in graph.graph:
+        return
+    fold, ranks = graph.graph["fold"], count_ranks(graph)
+    if graph.graph.get("shape") != "cluster" or not isinstance(fold, dict):
+        yield f"graph: fold is for clusters, a mapping of machines and pods, not {fold!r}"
+        return
+    yield from _faults("graph, fold", fold, FOLD_TESTS, required=list(FOLD_TESTS))
+    if fold.get("machines") != graph.graph.get("servers"):
+        yield f"graph: {graph.graph.get('servers')!r} servers, but fold has {fold.get('machines')!r} machines"
+    if graph.graph.get("machine_ranks") != ranks:
+        yield f"graph: a folded cluster has the {graph.graph.get('machine_ranks')!r} ranks of one machine, not {ranks}"
 
 
 def _grid_faults(graph: Graph) -> Iterator[str]:

@@ -18,13 +18,15 @@ def degrade(graph: Graph, *, down: Iterable[Pair] = (), slow: Iterable[tuple[Pai
 
     A link is a pair of nodes, each by number or by name; a factor lies between 0 and 1. With `cable` both directions
     of the link suffer, else only the one from the first node to the second. The graph attribute `degraded` lists what
-    was done. ValueError if there is no such node or link.
+    was done. ValueError if there is no such node or link, and on a folded cluster.
 
     >>> from topologies import ring
     >>> graph = degrade(ring(4, 1e9), down=[(0, 1)], slow=[(("chip 2", "chip 3"), 0.5)])
     >>> (0, 1) in graph.edges, (1, 0) in graph.edges, graph.edges[3, 2]["bandwidth"]
     (False, False, 500000000.0)
     """
+    if "fold" in graph.graph:
+        raise ValueError("a link of a folded cluster stands for many alike; degrade one with fold=False")
     graph = graph.copy()
     names = {attributes["name"]: node for node, attributes in graph.nodes(data=True) if "name" in attributes}
     done = list(graph.graph.get("degraded", []))

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import networkx as nx
 
 from .check import check
-from .clos import add_clos, size_clos
+from .clos import Clos, add_clos, add_folded_clos, size_clos
 from .machines import MACHINES
-from .parts import Graph, Link, add_node, choice, count_ranks, join, new_graph, positive, whole
+from .parts import MOST_CHIPS, Graph, Link, add_node, choice, count_ranks, join, new_graph, positive, whole
 
 __all__ = ["efa_cluster"]
 
 GBPS = 1e9 / 8
+FOLD_ABOVE = 16_384  # chips; an unfolded graph of as many takes a second to build and check
+BYTES_PER_LINK = 350  # of an unfolded graph, measured; its nodes included
+LEAF_PORTS = (256, 512, 1024)  # of 100 Gb/s: switches of 25.6, 51.2 and 102.4 Tb/s
 DUAL_TOR = "half of the NIC's rate to each of two ToRs (SemiAnalysis 2025-12-04, Trainium3); latency is in alpha_efa"
 NON_BLOCKING = "non-blocking (AWS Neuron docs, trn1-arch: UltraCluster)"
 TRN2_NICS = "AWS Neuron docs, collectives: EFA, 16 NICs of 200 Gb/s per instance"
@@ -84,11 +87,13 @@ def efa_cluster(
     oversubscription: float = 1.0,
     port_bandwidth: float = 100 * GBPS,
     tor_ports: int = 128,
-    leaf_ports: int = 256,
+    leaf_ports: int | None = None,
     spine_ports: int = 256,
     planes: int | None = None,
     leaves_per_plane: int | None = None,
     spines_per_plane: int | None = None,
+    spread: bool | None = None,
+    fold: bool | None = None,
 ) -> Graph:
     """`count` copies of a machine joined by NICs, ToRs, leaves and, where two layers do not suffice, spines.
 
@@ -105,8 +110,15 @@ def efa_cluster(
     its pod. A leaf has as much bandwidth up as down, to every spine of its plane. How many leaves, planes, pods and
     spines there are follows from the ports (of `port_bandwidth`) of each kind of switch: see `topologies.clos`. The
     default ports are those of a 12.8 Tb/s ToR and of 25.6 Tb/s leaves and spines with ports of 100 Gb/s
-    (SemiAnalysis 2024-12-03 and 2025-12-04). Parallel cables between two switches are one edge with their summed
-    bandwidth.
+    (SemiAnalysis 2024-12-03 and 2025-12-04); where 256 `leaf_ports` do not suffice, 512 and then 1,024. Parallel
+    cables between two switches are one edge with their summed bandwidth.
+
+    Machines fill one pod after another; with `spread` they are dealt to equal pods in turn, machine i to pod i % pods.
+
+    `fold` builds one machine that stands for all, with one leaf and one spine, for any number of chips: every node and
+    edge says in `multiplicity` how many it stands for, and the graph attribute `fold` how many machines and pods there
+    are. Machines are then spread, so that the symmetries of the cluster take any machine to any other. By default
+    clusters of more than 16,384 chips are folded; more than 262,144 are not built unfolded.
 
     Latency: the overhead alpha_efa is end to end over ToR, leaf and ToR, so these links have none; a link to or from a
     spine has 0.9 us, one more switch each.
@@ -120,6 +132,11 @@ def efa_cluster(
     model = _machine(machine, machine_parameters)
     count = whole("count", count)
     nic = _nic(model, nic_share, nic_bandwidth)
+    folded = count * count_ranks(model) > FOLD_ABOVE if fold is None else fold
+    if folded and count < 2:
+        raise ValueError("fold: a single machine has nothing to fold")
+    if not folded:
+        _refuse_large(model, nic, count)
     nics = count * nic.per_machine
     choices = (
         _divisors(math.gcd(nic.per_machine, nic.per_machine // _count_of(model, "rack")))
@@ -127,16 +144,26 @@ def efa_cluster(
         else [min(whole("nics_per_tor", nics_per_tor), nics)]
     )
     tor = _tor(nic, choices, oversubscription, port_bandwidth, whole("tor_ports", tor_ports))
-    clos = size_clos(
-        2 * math.ceil(nics / tor.nics),
-        tor.uplinks,
-        unit=2 if nic.per_machine % tor.nics else 2 * nic.per_machine // tor.nics,
-        leaf_ports=leaf_ports,
-        spine_ports=spine_ports,
-        planes=planes,
-        leaves_per_plane=leaves_per_plane,
-        spines_per_plane=spines_per_plane,
-    )
+    own_tors = 0 if nic.per_machine % tor.nics else 2 * nic.per_machine // tor.nics
+    if (folded or spread) and not own_tors:
+        raise ValueError(f"nics_per_tor {tor.nics}: machines that share a ToR can be neither folded nor spread")
+
+    def size(leaf_ports: int) -> Clos:
+        return size_clos(
+            2 * math.ceil(nics / tor.nics),
+            tor.uplinks,
+            unit=own_tors or 2,
+            leaf_ports=leaf_ports,
+            spine_ports=spine_ports,
+            planes=planes,
+            leaves_per_plane=leaves_per_plane,
+            spines_per_plane=spines_per_plane,
+            equal=bool(folded or spread),
+        )
+
+    ports, clos = _first_that_suffices(size, LEAF_PORTS if leaf_ports is None else [leaf_ports])
+    if folded and spread is False and clos.pods > 1:
+        raise ValueError("spread: the machines of a folded cluster of several pods are spread over them")
     parameters = {
         **_builder_of(model),
         "count": count,
@@ -151,16 +178,56 @@ def efa_cluster(
         "planes": planes,
         "leaves_per_plane": leaves_per_plane,
         "spines_per_plane": spines_per_plane,
+        "spread": spread,
+        "fold": fold,
     }
     graph = new_graph("efa_cluster", "cluster", "cluster", parameters)
     graph.graph["layers"] = {"nics": nics, "nics_per_tor": tor.nics, **clos._asdict()}
     _note_machine(graph, model, count)
-    _add_machines(graph, model, count)
-    tors = _add_nics_and_tors(graph, nic, tor, nics)
+    _add_machines(graph, model, 1 if folded else count)
+    tors = _add_nics_and_tors(graph, nic, tor, nic.per_machine if folded else nics)
     blocking = oversubscription != 1
     ratio = f"parameter oversubscription {oversubscription:g}" if blocking else NON_BLOCKING
-    add_clos(graph, clos, tors, f"{ratio}; {nic.uplink.source}", "given" if blocking else nic.uplink.confidence)
+    if leaf_ports is None and ports > LEAF_PORTS[0]:
+        ratio += f"; leaves of {ports} ports, for {LEAF_PORTS[0]} do not suffice"
+    source, confidence = f"{ratio}; {nic.uplink.source}", "given" if blocking else nic.uplink.confidence
+    if folded:
+        graph.graph["fold"] = {"machines": count, "pods": clos.pods}
+        _multiply(graph, count)
+        add_folded_clos(graph, clos, tors, source, confidence)
+    else:
+        add_clos(graph, clos, tors, source, confidence, own_tors if spread else None)
     return graph
+
+
+def _first_that_suffices(size: Callable[[int], Clos], ports: Sequence[int]) -> tuple[int, Clos]:
+    """The first number of leaf ports that will do, with the layers; the first one's ValueError where none does."""
+    refusals = []
+    for candidate in ports:
+        try:
+            return candidate, size(candidate)
+        except ValueError as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _refuse_large(model: Graph, nic: Nic, count: int) -> None:
+    """Refuse to build more than MOST_CHIPS one by one."""
+    chips = count * count_ranks(model)
+    if chips > MOST_CHIPS:
+        links = count * (model.number_of_edges() + 2 * count_ranks(model) + 4 * nic.per_machine)
+        raise ValueError(
+            f"fold: unfolded, {chips:,} chips are a graph of more than {links:,} links, about "
+            f"{links * BYTES_PER_LINK / 2**30:.1f} GiB; at most {MOST_CHIPS:,} chips are built one by one"
+        )
+
+
+def _multiply(graph: Graph, count: int) -> None:
+    """Make every node and link of a graph stand for `count`."""
+    for _, node in graph.nodes(data=True):
+        node["multiplicity"] = count
+    for _, _, link in graph.edges(data=True):
+        link["multiplicity"] = count
 
 
 def _machine(machine: str | Graph, parameters: dict[str, Any] | None) -> Graph:

@@ -72,10 +72,11 @@ def count_ranks(graph: Graph) -> int:
     return sum(attributes.get("kind") in RANK_KINDS for _, attributes in graph.nodes(data=True))
 
 
-def join(graph: Graph, a: int, b: int, link: Link) -> None:
-    """Add both directions of a link between two nodes."""
-    graph.add_edge(a, b, **link._asdict())
-    graph.add_edge(b, a, **link._asdict())
+def join(graph: Graph, a: int, b: int, link: Link, multiplicity: int | None = None) -> None:
+    """Add both directions of a link between two nodes; in a folded graph with how many links like it there are."""
+    attributes = link._asdict() if multiplicity is None else {**link._asdict(), "multiplicity": multiplicity}
+    graph.add_edge(a, b, **attributes)
+    graph.add_edge(b, a, **attributes)
 
 
 def did_you_mean(word: object, choices: Collection[str]) -> str:

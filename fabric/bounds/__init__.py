@@ -24,6 +24,7 @@ from ..result import Bound
 from .allgather import optimum_limits
 from .cuts import cut_limits
 from .distance import distance_limits
+from .folded import folded_limits
 from .latency import latency_limits
 from .limit import Limit
 from .needs import Needs
@@ -42,18 +43,20 @@ def lower_bounds(
     size: float,
     *,
     matrix: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
+    root: int = 0,
     overheads: Overheads | None = None,
 ) -> list[Bound]:
     """The lower bounds of a collective that runs in all `groups` at the same time, in s; the largest binds.
 
     groups: the ranks of each replica group. size: S of nccl-tests, bytes. matrix: [n, n] what each rank of a group
     sends to each, diagonal included, scaled here to a largest row sum of `size`; one for all groups or one for each;
-    all_to_all_v only. overheads: the fixed costs; without them there is no bound by latency.
+    all_to_all_v and permute only. root: of a broadcast, reduce, gather or scatter, its position in every group. overheads:
+    the fixed costs; without them there is no bound by latency.
 
     For several sizes find the limits once (`find_limits`) and ask for each size (`bounds_at`).
     Raises InputError on an unknown collective or a matrix that does not fit.
     """
-    return bounds_at(find_limits(network, collective, groups, matrix=matrix, overheads=overheads), size)
+    return bounds_at(find_limits(network, collective, groups, matrix=matrix, root=root, overheads=overheads), size)
 
 
 def find_limits(
@@ -62,14 +65,21 @@ def find_limits(
     groups: Sequence[NDArray[np.int64]],
     *,
     matrix: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
+    root: int = 0,
     overheads: Overheads | None = None,
 ) -> list[Limit]:
-    """The lower bounds for any size: of each name the one that is largest for large sizes. See `lower_bounds`."""
-    if (network.multiplicity != 1).any():
-        raise InputError("lower bounds are for unfolded fabrics: here a link stands for several")
-    needs = Needs.of(collective, groups, matrix)
+    """The lower bounds for any size: of each name the one that is largest for large sizes. See `lower_bounds`.
+
+    On a folded cluster the one group is all its ranks.
+    """
+    if network.pods:
+        every = folded_limits(network, collective, overheads)
+    elif (network.multiplicity != 1).any():
+        raise InputError("lower bounds are for unfolded fabrics and folded clusters: here a link stands for several")
+    else:
+        every = _every_limit(network, Needs.of(collective, groups, matrix, root), overheads)
     largest: dict[str, Limit] = {}
-    for limit in _every_limit(network, needs, overheads):
+    for limit in every:
         known = largest.get(limit.name)
         # The margin keeps the first of equals, whatever the rounding.
         if known is None or limit.slope > known.slope * (1 + 1e-12):

@@ -129,14 +129,41 @@ class _Search:
 
     def _short(self, flows: csr_array[np.int32], needed: int, rank: int) -> NDArray[np.bool_] | None:
         """[nodes] the source's side of a minimum cut, where less than `needed` reaches `rank`; None where it does."""
-        from scipy.sparse import csr_array
-        from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+        return _short(flows, self.nodes, rank, needed)
 
-        result = maximum_flow(flows, self.nodes, rank)
-        if result.flow_value >= needed:
-            return None
-        residual = csr_array(flows - result.flow)
-        residual.eliminate_zeros()
-        inside = np.zeros(self.nodes + 1, dtype=np.bool_)
-        inside[breadth_first_order(residual, self.nodes, return_predecessors=False)] = True
-        return inside[: self.nodes]
+
+def _short(flows: csr_array[np.int32], start: int, rank: int, needed: int) -> NDArray[np.bool_] | None:
+    """[start] the side of node `start`, the last one, of a minimum cut, where less than `needed` flows to `rank`; else None."""
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import breadth_first_order, maximum_flow
+
+    result = maximum_flow(flows, start, rank)
+    if result.flow_value >= needed:
+        return None
+    residual = csr_array(flows - result.flow)
+    residual.eliminate_zeros()
+    inside = np.zeros(start + 1, dtype=np.bool_)
+    inside[breadth_first_order(residual, start, return_predecessors=False)] = True
+    return inside[:start]
+
+
+def reach(
+    nodes: int, source: I64, destination: I64, capacity: NDArray[Any], group: I64, rates: NDArray[Any]
+) -> list[NDArray[np.bool_]] | None:
+    """The cuts in the way of `rates` from every rank of a group to all others at the same time; none where they fit.
+
+    capacity: [L] and rates: [n], whole numbers. A cut is the [nodes] side of those from which too little leads out. None where
+    the numbers are too large for the flows.
+    """
+    from scipy.sparse import csr_array
+
+    common = gcd(*capacity.tolist(), *rates.tolist())
+    needed = int(rates.sum()) // common
+    if needed > LARGEST_FLOW:
+        return None
+    kept = np.minimum(capacity // common, needed)
+    entries = np.concatenate((kept, rates // common)).astype(np.int32)
+    ends = np.concatenate((source, np.full(len(group), nodes))), np.concatenate((destination, group))
+    flows = csr_array((entries, ends), shape=(nodes + 1, nodes + 1))
+    found = (_short(flows, nodes, rank, needed) for rank in group.tolist())
+    return [cut for cut in found if cut is not None]

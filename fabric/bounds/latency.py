@@ -32,10 +32,9 @@ def latency_limits(network: Network, needs: Needs, overheads: Overheads | None) 
     reach = _least_times(network, np.array([rank for _, _, rank in sources], dtype=np.int64), overheads)
     longest, pair = 0.0, (-1, -1)
     for row, (group, position, rank) in enumerate(sources):
-        ranks = needs.groups[group]
-        needed = ranks != rank if needs.matrices is None else needs.matrices[group][position] > 0
-        if needed.any():
-            farthest = int(ranks[needed][np.argmax(reach[row, ranks[needed]])])
+        needed = needs.dependent(group, position)
+        if len(needed):
+            farthest = int(needed[np.argmax(reach[row, needed])])
             if pair[0] < 0 or reach[row, farthest] > longest:
                 longest, pair = float(reach[row, farthest]), (rank, farthest)
     if pair[0] < 0:

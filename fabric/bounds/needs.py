@@ -13,7 +13,8 @@ from ..errors import InputError, unknown
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 
-COLLECTIVES = ("all_gather", "reduce_scatter", "all_reduce", "all_to_all", "all_to_all_v")
+MATRIX = ("all_to_all_v", "permute")  # need a matrix of bytes
+COLLECTIVES = ("all_gather", "reduce_scatter", "all_reduce", "all_to_all", "broadcast", "reduce", "gather", "scatter", *MATRIX)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,24 +30,30 @@ class Members:
 class Needs:
     """A collective in replica groups of at least two ranks.
 
-    groups: their ranks. matrices: of each group [n, n] bytes from rank to rank, with a zero diagonal; all_to_all_v only.
+    groups: their ranks. matrices: of each group [n, n] bytes from rank to rank, with a zero diagonal; None where all pairs are
+    alike, and where bytes for several ranks may go together. root: position in every group of the rank where a broadcast or
+    scatter starts, a reduce or gather ends.
     """
 
     collective: str
     groups: list[I64]
     matrices: list[F64] | None = None
+    root: int = 0
 
     @classmethod
-    def of(cls, collective: str, groups: Sequence[I64], matrix: F64 | Sequence[F64] | None) -> Needs:
+    def of(cls, collective: str, groups: Sequence[I64], matrix: F64 | Sequence[F64] | None, root: int = 0) -> Needs:
         """Raises InputError on an unknown collective or a matrix that does not fit."""
         if collective not in COLLECTIVES:
             raise InputError(unknown("collective", collective, COLLECTIVES))
-        if (matrix is None) == (collective == "all_to_all_v"):
+        if (matrix is None) == (collective in MATRIX):
             raise InputError(f"{collective} {'needs a' if matrix is None else 'has no'} matrix of bytes")
         ranks = [np.asarray(group, dtype=np.int64) for group in groups]
         several = [number for number, group in enumerate(ranks) if len(group) > 1]
+        if collective in ("gather", "scatter"):
+            alone = [_of_root(len(ranks[number]), root, collective) for number in several]
+            return cls(collective, [ranks[number] for number in several], alone, root)
         if matrix is None:
-            return cls(collective, [ranks[number] for number in several])
+            return cls(collective, [ranks[number] for number in several], root=root)
         each = [matrix] * len(ranks) if isinstance(matrix, np.ndarray) and matrix.ndim == 2 else list(matrix)
         matrices = _at_size_one(each, ranks)
         return cls(collective, [ranks[number] for number in several], [matrices[number] for number in several])
@@ -54,7 +61,7 @@ class Needs:
     @property
     def pairwise(self) -> bool:
         """Whether every byte goes from one rank to one other."""
-        return self.collective in ("all_to_all", "all_to_all_v")
+        return self.collective == "all_to_all" or self.matrices is not None
 
     @property
     def sizes(self) -> I64:
@@ -76,19 +83,19 @@ class Needs:
         if self.matrices is not None:
             return self._matrices_across(self.matrices, labels, parts)
         ranks, inside = self.sizes[members.group], members.count
-        outside = ranks - inside
-        if self.collective == "all_to_all":
-            # Every rank inside sends 1/n of its buffer to every rank outside, and gets as much.
-            leave = enter = inside * outside / ranks
-        elif self.collective == "all_reduce":
-            # What the part contributes to the sum must leave it, and the sum of the others must enter.
-            leave = enter = np.where(outside > 0, 1.0, 0.0)
+        if self.collective in ("broadcast", "reduce"):
+            leave, enter = self._rooted(labels, members)
         else:
-            # all_gather: the blocks inside must leave once, those outside must enter once. reduce_scatter: the reverse.
-            leave, enter = np.where(outside > 0, inside / ranks, 0.0), outside / ranks
-            if self.collective == "reduce_scatter":
-                leave, enter = enter, leave
+            leave, enter = crossing(self.collective, inside, ranks)
         return _sums(members.part, leave, parts), _sums(members.part, enter, parts)
+
+    def _rooted(self, labels: I64, members: Members) -> tuple[F64, F64]:
+        """Broadcast: all of it must leave the root's part once and enter every other once. Reduce: the reverse."""
+        roots = np.array([group[self.root] for group in self.groups], dtype=np.int64)
+        rooted = labels[roots][members.group] == members.part
+        leave = np.where(rooted & (self.sizes[members.group] > members.count), 1.0, 0.0)
+        enter = np.where(rooted, 0.0, 1.0)
+        return (leave, enter) if self.collective == "broadcast" else (enter, leave)
 
     def _matrices_across(self, matrices: list[F64], labels: I64, parts: int) -> tuple[F64, F64]:
         leave, enter = np.zeros(parts), np.zeros(parts)
@@ -98,6 +105,17 @@ class Needs:
             leave += _sums(mine, crossing.sum(axis=1), parts)
             enter += _sums(mine, crossing.sum(axis=0), parts)
         return leave, enter
+
+    def dependent(self, group: int, position: int) -> I64:
+        """The ranks of a group that need something of the one at a position in it."""
+        ranks = self.groups[group]
+        if self.matrices is not None:
+            return ranks[self.matrices[group][position] > 0]
+        if self.collective == "broadcast" and position != self.root:
+            return ranks[:0]
+        if self.collective == "reduce":
+            return ranks[[self.root]] if position != self.root else ranks[:0]
+        return ranks[np.arange(len(ranks)) != position]
 
     def between(self, labels: I64) -> F64:
         """[parts, parts] bytes from each part to each, those that stay in it on the diagonal; for the pairwise ones.
@@ -118,8 +136,30 @@ class Needs:
         return demand
 
 
+def crossing(collective: str, inside: I64, ranks: I64 | int) -> tuple[F64, F64]:
+    """Bytes that must leave and enter parts with `inside` of the `ranks` of a group; not for all_to_all_v."""
+    outside = ranks - inside
+    if collective == "all_to_all":
+        # Every rank inside sends 1/n of its buffer to every rank outside, and gets as much.
+        return inside * outside / ranks, inside * outside / ranks
+    if collective == "all_reduce":
+        # What the part contributes to the sum must leave it, and the sum of the others must enter.
+        return np.where(outside > 0, 1.0, 0.0), np.where(outside > 0, 1.0, 0.0)
+    # all_gather: the blocks inside must leave once, those outside must enter once. reduce_scatter: the reverse.
+    once, others = np.where(outside > 0, inside / ranks, 0.0), outside / ranks
+    return (once, others) if collective == "all_gather" else (others, once)
+
+
 def _sums(part: I64, values: F64, parts: int) -> F64:
     return np.bincount(part, values, parts).astype(np.float64)
+
+
+def _of_root(ranks: int, root: int, collective: str) -> F64:
+    """The matrix of a scatter or gather: 1/n of all between the root and each other rank."""
+    matrix = np.zeros((ranks, ranks))
+    matrix[root] = 1 / ranks
+    matrix[root, root] = 0.0
+    return matrix if collective == "scatter" else matrix.T
 
 
 def _at_size_one(matrices: Sequence[F64], groups: list[I64]) -> list[F64]:

@@ -6,21 +6,48 @@ Every algorithm raises NotApplicable with the reason where it does not serve a l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import prod
+from typing import Any
 
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
-from . import all_to_all, hierarchical
+from . import all_to_all, birkhoff, chain, dimensionwise, hierarchical, rooted, tree, two_level
+from .slices import sliced
 
 ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
     "all_reduce": {**hierarchical.FLAT["all_reduce"], "hierarchical": hierarchical.all_reduce},
     "all_gather": {**hierarchical.FLAT["all_gather"], "hierarchical": hierarchical.all_gather},
     "reduce_scatter": {**hierarchical.FLAT["reduce_scatter"], "hierarchical": hierarchical.reduce_scatter},
-    "all_to_all": {"direct": all_to_all.direct},
-    "all_to_all_v": {"direct": all_to_all.direct_v},
+    "all_to_all": {
+        "direct": all_to_all.direct,
+        "pairwise": all_to_all.pairwise,
+        "bruck": all_to_all.bruck,
+        "dimensionwise": dimensionwise.all_to_all,
+        "two_level": two_level.two_level,
+        "rail": two_level.rail,
+        "three_step": two_level.three_step,
+    },
+    "all_to_all_v": {"direct": all_to_all.direct_v, "birkhoff": birkhoff.all_to_all_v},
+    "broadcast": {"tree": tree.broadcast, "chain": chain.broadcast, "direct": rooted.broadcast},
+    "reduce": {"tree": tree.reduce, "chain": chain.reduce, "direct": rooted.reduce},
+    "gather": {"tree": tree.gather, "direct": rooted.gather},
+    "scatter": {"tree": tree.scatter, "direct": rooted.scatter},
+    "permute": {"direct": rooted.permute},
 }
 """By collective and name. `all_to_all_v` takes the matrix of bytes as an option and keeps its bytes."""
+
+FOLDED: Mapping[str, tuple[str, ...]] = {
+    "all_reduce": ("hierarchical",),
+    "all_gather": ("hierarchical",),
+    "reduce_scatter": ("hierarchical",),
+    "all_to_all": ("direct",),
+}
+"""The algorithms that serve folded clusters, by collective."""
+
+SLICES: Mapping[str, int] = {"chain": 32, "double_tree": 8}
+"""How many slices an algorithm cuts its transfers into where nothing is said; 1 for all others."""
 
 ALIASES: Mapping[str, str] = {
     "allr": "all_reduce",
@@ -28,6 +55,8 @@ ALIASES: Mapping[str, str] = {
     "redsct": "reduce_scatter",
     "alltoall": "all_to_all",
     "alltoallv": "all_to_all_v",
+    "bcast": "broadcast",
+    "sendrecv": "permute",
 }
 """The short names of nccom-test and nccl-tests."""
 
@@ -48,16 +77,24 @@ def algorithm(collective: str, name: str) -> Callable[..., Schedule]:
     return known[name]
 
 
-def applicable(collective: str, layout: Layout, **options: object) -> dict[str, Schedule | str]:
+def build(collective: str, name: str, layout: Layout, *, slices: int | None = None, **options: object) -> Schedule:
+    """The schedule of an algorithm on a layout, cut into `slices`; NotApplicable where it does not serve it."""
+    if layout.pods and name not in FOLDED.get(canonical(collective), ()):
+        served = " and ".join(f"{one} by {', '.join(names)}" for one, names in FOLDED.items())
+        raise NotApplicable(f"a folded cluster serves {served}, not {canonical(collective)} by {name}")
+    return sliced(algorithm(collective, name)(layout, **options), SLICES.get(name, 1) if slices is None else slices)
+
+
+def applicable(collective: str, layout: Layout, **options: Any) -> dict[str, Schedule | str]:
     """What each algorithm of a collective makes of a layout: its schedule, or the reason why it does not serve it."""
 
-    def attempt(build: Callable[..., Schedule]) -> Schedule | str:
+    def attempt(name: str) -> Schedule | str:
         try:
-            return build(layout, **options)
+            return build(collective, name, layout, **options)
         except NotApplicable as reason:
             return str(reason)
 
-    return {name: attempt(build) for name, build in ALGORITHMS[canonical(collective)].items()}
+    return {name: attempt(name) for name in ALGORITHMS[canonical(collective)]}
 
 
 def smaller(layout: Layout) -> Layout:
@@ -67,11 +104,11 @@ def smaller(layout: Layout) -> Layout:
     """
     if layout.inner is not None:
         inner, servers = smaller(layout.inner), _fewer(layout.servers)
-        return Layout(inner.ranks * servers, servers=servers, inner=inner)
+        return replace(layout, ranks=inner.ranks * servers, servers=servers, inner=inner, pods=0)
     if layout.dims:
         dims = tuple(min(k, 4 - k % 2) for k in layout.dims)
         return Layout(prod(dims), dims, layout.bandwidth)
-    return Layout(_fewer(layout.ranks))
+    return replace(layout, ranks=_fewer(layout.ranks))
 
 
 def _fewer(count: int) -> int:

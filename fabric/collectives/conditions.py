@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FabricError, InputError, unknown
-from ..schedule import COPY, REDUCE, Schedule, pointers, ranges
+from ..schedule import COPY, PERSONAL, REDUCE, Schedule, pointers, ranges
 
 Verdict = Literal["missing", "wrong", "double", "race", "deadlock", "unmatched"]
 I32 = NDArray[np.int32]
@@ -38,9 +38,10 @@ I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 
-COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "all_to_all_v")
-_SUMS = ("all_reduce", "reduce_scatter")
-_PERSONAL = ("all_to_all", "all_to_all_v")
+_WHOLE = ("all_reduce", "broadcast", "reduce")  # of any number of blocks
+_BY_RANK = ("all_gather", "reduce_scatter", "gather", "scatter")  # of a block for each rank
+COLLECTIVES = (*_WHOLE, *_BY_RANK, *PERSONAL)
+_SUMS = ("all_reduce", "reduce_scatter", "reduce")
 
 # Ranks per word of a contribution set. The upper half stays free, so that adding up to 2^32 sets never wraps: the sum
 # equals the union exactly when the sets are disjoint.
@@ -102,13 +103,18 @@ def _check_form(schedule: Schedule) -> None:
 def _check_data(schedule: Schedule) -> None:
     """Blocks and parts: as many as the collective has, and nothing lost between them."""
     n, blocks, parts = schedule.ranks, schedule.blocks, schedule.parts
-    due = n * n if schedule.collective in _PERSONAL else n
-    if n < 1 or not len(blocks) or (schedule.collective != "all_reduce" and len(blocks) != due):
+    due = n * n if schedule.collective in PERSONAL else n
+    if n < 1 or not len(blocks) or (schedule.collective not in _WHOLE and len(blocks) != due):
         _unmatched(f"{schedule.collective} on {n} ranks needs {due} blocks, not {len(blocks)}")
+    if not 0 <= schedule.root < n:
+        _unmatched(f"the root {schedule.root} is not one of {n} ranks")
     if not (np.isfinite(blocks).all() and (blocks >= 0).all()):
         _unmatched("a block's bytes must be finite and not negative")
-    if not ((parts >= 0).all() and abs(parts.sum() - 1) <= 1e-9):
-        _unmatched(f"the parts of a block must be fractions that add up to 1, not to {parts.sum():g}")
+    if parts.shape[:-1] not in ((), blocks.shape):
+        _unmatched(f"parts are for all blocks or for each of {len(blocks)}, not for {len(parts)}")
+    totals = np.atleast_1d(parts.sum(axis=-1))
+    if not ((parts >= 0).all() and (abs(totals - 1) <= 1e-9).all()):
+        _unmatched(f"the parts of a block must be fractions that add up to 1, not to {totals[np.argmax(abs(totals - 1))]:g}")
 
 
 def _check_lists(schedule: Schedule) -> None:
@@ -272,7 +278,7 @@ def _slabs(schedule: Schedule) -> Iterator[range]:
     """The chunks in runs whose state fits the budget; what happens to one chunk does not touch another."""
     entries, chunks = len(schedule.chunk_ids), schedule.chunks
     per_chunk = int(np.bincount(schedule.chunk_ids, minlength=chunks).max()) if entries else 0
-    cells = 2 * entries if schedule.collective in _PERSONAL else min(2 * entries, schedule.ranks * chunks)
+    cells = 2 * entries if schedule.collective in PERSONAL else min(2 * entries, schedule.ranks * chunks)
     words = (entries + 3 * cells) * (per_chunk // _WORD + 1) + cells * (schedule.ranks // _SET + 1)
     width = max(1, chunks * _BUDGET // max(words, 1))
     for first in range(0, chunks, width):
@@ -355,22 +361,26 @@ class _Run:
             value = np.zeros((-(-schedule.ranks // _SET), len(rank)), dtype=np.uint64)
             value[rank // _SET, np.arange(len(rank))] = np.uint64(1) << (rank % _SET).astype(np.uint64)
             return value
-        block = chunk // len(schedule.parts)
-        owner = block // schedule.ranks if schedule.collective in _PERSONAL else block
+        if schedule.collective in ("broadcast", "scatter"):
+            return np.atleast_2d(np.uint64(1) * (rank == schedule.root))
+        block = chunk // schedule.parts.shape[-1]
+        owner = block // schedule.ranks if schedule.collective in PERSONAL else block
         return np.atleast_2d(np.uint64(1) * (rank == owner))
 
     def _due(self) -> I64:
         """The cells that must hold everything in the end. An empty chunk need not move."""
         schedule = self.schedule
         chunk = np.arange(self.chunks.start, self.chunks.stop)
-        block, part = np.divmod(chunk, len(schedule.parts))
-        real = schedule.parts[part] > 0
-        if schedule.collective in _PERSONAL:
+        block, part = np.divmod(chunk, schedule.parts.shape[-1])
+        real = np.atleast_2d(schedule.parts)[block if schedule.parts.ndim > 1 else 0, part] > 0
+        if schedule.collective in PERSONAL:
             real &= schedule.blocks[block] > 0
         chunk, block = chunk[real], block[real]
-        if schedule.collective == "reduce_scatter":
+        if schedule.collective in ("reduce_scatter", "scatter"):
             return self._cell(block, chunk)
-        if schedule.collective in _PERSONAL:
+        if schedule.collective in ("reduce", "gather"):
+            return self._cell(np.full_like(chunk, schedule.root), chunk)
+        if schedule.collective in PERSONAL:
             return self._cell(block % schedule.ranks, chunk)
         return self._cell(np.arange(schedule.ranks)[:, np.newaxis], chunk).ravel()
 

@@ -23,6 +23,7 @@ I64 = NDArray[np.int64]
 
 MOST_TRANSFERS = 1 << 23  # about a gigabyte of arrays, simulated in minutes
 MOST_WAITS = 1 << 25
+MOST_CARRIED = 1 << 25
 
 
 def build(
@@ -51,22 +52,23 @@ def build(
     axes, step = range(grids[0].ndim), 0
     if collective != "all_gather":
         for axis in axes:
-            step = max(_along(builder, grid, axis, p, REDUCE, step, lanes[p][axis]) for p, grid in enumerate(grids))
+            step = max(along(builder, grid, axis, p, REDUCE, step, lanes[p][axis]) for p, grid in enumerate(grids))
     if collective != "reduce_scatter":
         for axis in reversed(axes):
-            step = max(_along(builder, grid, axis, p, COPY, step, lanes[p][axis]) for p, grid in enumerate(grids))
+            step = max(along(builder, grid, axis, p, COPY, step, lanes[p][axis]) for p, grid in enumerate(grids))
     return builder.build(note, **(options or {}))
 
 
-def check_count(algorithm: str, ranks: int, transfers: int, waits: int = 0) -> None:
-    """Refuse a schedule of too many transfers, or waits between them, before it is built."""
-    for count, most, what in ((transfers, MOST_TRANSFERS, "transfers"), (waits, MOST_WAITS, "waits")):
+def check_count(algorithm: str, ranks: int, transfers: int, waits: int = 0, carried: int = 0) -> None:
+    """Refuse a schedule of too many transfers, waits between them or chunks in them before it is built."""
+    limits = ((transfers, MOST_TRANSFERS, "transfers"), (waits, MOST_WAITS, "waits"), (carried, MOST_CARRIED, "chunks"))
+    for count, most, what in limits:
         if count > most:
             raise NotApplicable(f"{algorithm} on {ranks:,} ranks takes {count:,} {what}, more than {most:,}")
 
 
-def _along(builder: Builder, grid: I64, axis: int, part: int, operation: int, step: int, channel: int) -> int:
-    """Add the k - 1 steps of all lines of one axis; returns the step after them.
+def along(builder: Builder, grid: I64, axis: int, part: int, operation: int, step: int, channel: int) -> int:
+    """Add the k - 1 steps of rings in all lines of one axis; returns the step after them.
 
     Lines differ in the coordinates before the axis (`held`: by these the blocks have been split already) and after it
     (`rest`: a rank holds the blocks of all of these).

@@ -1,6 +1,6 @@
 """Mesh: every rank talks to every other directly. One step for each phase, S(n-1)/n bytes per rank and phase.
 
-All-reduce is the two-step form: reduce-scatter, then all-gather.
+All-reduce is the two-step form: reduce-scatter, then all-gather. The other, of one step, sends n/2 times as many bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,15 @@ from .lines import check_count
 def all_reduce(layout: Layout) -> Schedule:
     """All-reduce in two steps: each rank sums its own block for all, then sends the sum to all."""
     return _mesh("all_reduce", layout)
+
+
+def one_shot(layout: Layout) -> Schedule:
+    """All-reduce in one step: each rank sends its whole vector to all, S(n-1) bytes."""
+    builder = Builder("all_reduce", "mesh_one_shot", layout.ranks, np.ones(1))
+    check_count("mesh_one_shot", layout.ranks, layout.ranks * (layout.ranks - 1))
+    source, destination = pairs(layout.ranks)
+    builder.add(source, destination, np.zeros_like(source), REDUCE, 0, ready=True)
+    return builder.build()
 
 
 def all_gather(layout: Layout) -> Schedule:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
 from . import hamiltonian, lines
 
+I64 = NDArray[np.int64]
 Directions = Literal[1, 2]
 
 
@@ -48,20 +50,25 @@ def reduce_scatter(
 def _ring(
     collective: str, layout: Layout, cycles: int | None, directions: Directions, weights: tuple[float, ...] | None
 ) -> Schedule:
-    if directions not in (1, 2):
-        raise InputError(f"ring: directions has to be 1 or 2, not {directions}")
-    if cycles is not None and cycles < 1:
-        raise InputError(f"ring: cycles has to be at least 1, not {cycles}")
-    dims = tuple(k for k in layout.dims if k > 1)
-    found = hamiltonian.cycles(dims) if hamiltonian.decomposable(dims) else [np.arange(layout.ranks)]
-    if cycles is not None and cycles > len(found):
-        raise NotApplicable(f"ring: {cycles} edge-disjoint cycles asked for, there are {len(found)}")
-    used = found[:cycles]
-    rings = [ring for cycle in used for ring in (cycle, cycle[::-1])[:directions]]
+    rings = directed_rings(layout, cycles, directions)
     if weights is None:
         weights = (1.0,) * len(rings)
     elif len(weights) != len(rings) or not all(0 < weight < np.inf for weight in weights):
         raise InputError(f"ring: {len(rings)} positive weights expected, one per ring, not {weights}")
-    note = f"{len(used)} cycle{'s' * (len(used) > 1)} x {directions} direction{'s' * (directions > 1)}"
-    options = {"cycles": len(used), "directions": directions, "weights": weights}
+    used = len(rings) // directions
+    note = f"{used} cycle{'s' * (used > 1)} x {directions} direction{'s' * (directions > 1)}"
+    options = {"cycles": used, "directions": directions, "weights": weights}
     return lines.build(collective, "ring", rings, weights, [[lane] for lane in range(len(rings))], note=note, options=options)
+
+
+def directed_rings(layout: Layout, cycles: int | None, directions: Directions) -> list[I64]:
+    """The rings of a layout, each [n] its ranks in order, `directions` for each cycle in turn; see `all_reduce`."""
+    if directions not in (1, 2):
+        raise InputError(f"directions has to be 1 or 2, not {directions}")
+    if cycles is not None and cycles < 1:
+        raise InputError(f"cycles has to be at least 1, not {cycles}")
+    dims = tuple(k for k in layout.dims if k > 1)
+    found = hamiltonian.cycles(dims) if hamiltonian.decomposable(dims) else [np.arange(layout.ranks)]
+    if cycles is not None and cycles > len(found):
+        raise NotApplicable(f"{cycles} edge-disjoint cycles asked for, there are {len(found)}")
+    return [ring for cycle in found[:cycles] for ring in (cycle, cycle[::-1])[:directions]]

@@ -14,8 +14,9 @@ ROUNDING = 1e-9  # relative; wide against rounding, narrow against any error of 
 def certify(flows: Flows, columns: State, tolerance: float) -> None:
     """Raise InternalError unless the rates of the flows now sending are max-min fair.
 
-    That is so exactly when no capacity carries more than it has and every flow is at its own cap or uses a full capacity on which no flow is
-    faster (Bertsekas and Gallager, Data Networks, section 6.5.2). Reads rates and capacities only, nothing of how they were found.
+    That is so exactly when no capacity carries more than it has and every flow is at its own cap or uses a full
+    capacity on which no flow is faster (Bertsekas and Gallager, Data Networks, section 6.5.2). Reads rates and
+    capacities only, nothing of how they were found.
     """
     near = max(tolerance, ROUNDING)
     limit, rate = state.column(columns, "limit"), state.column(columns, "rate")

@@ -16,11 +16,13 @@ from . import kernel, state
 from .certificate import certify
 from .flows import I64, Flows, History, Outcome
 from .history import Recorder
+from .kernel import STEADY
 
 KERNELS = ("auto", "python", "numba", "exact")
 STATES = {kernel.DONE: "done", kernel.STALLED: "stalled", kernel.UNTIL: "until", kernel.WATCHED: "watched"}
 
-# Plain Python handles about 8 million units of work a second; loading the compiled kernel takes longer than these many units.
+# Plain Python handles about 8 million units of work a second; loading the compiled kernel takes longer than these
+# many units.
 PYTHON_WORK = 2_000_000
 CHUNK = 0.2  # s between looks at the keyboard and calls of `progress`
 BYTES_PER_FLOW, BYTES_PER_ENTRY, BYTES_PER_WAIT, BYTES_PER_CAPACITY = 240, 40, 12, 190
@@ -37,7 +39,7 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Stall:
-    """A flow that cannot finish by itself, and why: capacities of zero on its route, unfinished flows before it, or held."""
+    """A flow that cannot finish by itself, and why: capacities of zero on its route, flows before it, or held."""
 
     flow: int
     capacities: tuple[int, ...]
@@ -59,10 +61,10 @@ class Engine:
     """A run that can be stepped.
 
     Options: `kernel` "python", "numba", "exact" (Fractions) or "auto" (by estimated work); `method` "repair", "full" or
-    "hybrid"; `tolerance` the relative change of capacities allowed to the solution; `verify` certifies max-min fairness in
-    every epoch; `held` flows wait for `release`; `advance` returns at each completion of a `watch` flow; `record` keeps the load
-    of every capacity over time; `progress` is called a few times a second in long runs.
-    Raises InputError for options out of range and RunError for a run that cannot fit into memory.
+    "hybrid"; `tolerance` the relative change of capacities allowed to the solution; `verify` certifies fairness in
+    every epoch; `held` flows wait for `release`; `advance` returns at each completion of a `watch` flow; `record` keeps
+    the load of every capacity over time; `progress` is called a few times a second in long runs. Raises InputError for
+    options out of range and RunError for a run that cannot fit into memory.
     """
 
     def __init__(
@@ -86,17 +88,19 @@ class Engine:
             raise InputError(f"tolerance is {tolerance}: expected a number from 0 to below 1")
         self.flows = flows
         self.tolerance = tolerance
-        self._held = set(self._indices("held", held).tolist())
+        kept = self._indices("held", held)
+        self._held = set(kept.tolist())
         watched = self._indices("watch", watch)
         check_memory(flows)
         self._kernel = "numba" if kernel == "auto" and estimated_work(flows) > PYTHON_WORK else kernel
         self._verify, self._recorder = verify, Recorder(len(flows.capacity)) if record else None
         self._progress, self._time = progress, 0.0
-        columns = state.make_state(flows, method=method, tolerance=tolerance, held=sorted(self._held), watch=watched)
+        columns = state.make_state(flows, method=method, tolerance=tolerance, held=kept, watch=watched)
         if self._kernel == "exact":
             columns = state.first_rules(state.as_lists(columns, exact=True), tolerance)
         elif self._kernel != "numba":
             columns = state.as_lists(columns)
+        columns.count[STEADY] = record
         self._columns = columns
 
     @property
@@ -112,8 +116,8 @@ class Engine:
     def advance(self, until: float = np.inf) -> Progress:
         """Run on to the next watched completion, to `until` (s), or until nothing happens by itself any more.
 
-        In the last two cases the clock stands at `until` if that is finite. A later release() or set_capacity() may wake a
-        stalled run.
+        In the last two cases the clock stands at `until` if that is finite. A later release() or set_capacity() may
+        wake a stalled run.
         """
         if until < self._time:
             raise InputError(f"cannot advance to {until} s: the time is {self._time} s already")
@@ -153,7 +157,8 @@ class Engine:
 
     def outcome(self) -> Outcome:
         """What has happened up to now; complete once advance() has answered "done"."""
-        return make_outcome(self.flows, self._columns, self.tolerance, self._recorder and self._recorder.history())
+        history = self._recorder.history() if self._recorder else None
+        return make_outcome(self.flows, self._columns, self.tolerance, history)
 
     def _stall(self, flow: int, phase: npt.NDArray[Any]) -> Stall:
         columns, flows = self._columns, self.flows
@@ -170,7 +175,8 @@ class Engine:
         return array
 
     def _run(self, until: float) -> int:
-        rounds = 1 if self._verify or self._recorder else 256
+        single = bool(self._verify or self._recorder)  # look at every epoch, the present one first
+        rounds = 0 if single else 256
         while True:
             started = perf_counter()
             code = self._step(until, rounds)
@@ -180,7 +186,9 @@ class Engine:
                 self._recorder.note(self._columns)
             if code != kernel.PAUSED:
                 return code
-            if rounds > 1 and perf_counter() - started < CHUNK / 2:
+            if single:
+                rounds = 1
+            elif perf_counter() - started < CHUNK / 2:
                 rounds *= 2
             elif self._progress:
                 self._progress(self)
@@ -190,10 +198,9 @@ class Engine:
             self._kernel, self._columns = "numba", state.as_arrays(self._columns)
         if self._kernel != "numba":
             return kernel.advance(self._columns, until, rounds)
-        from .compiled import compiled_advance, notice
+        from .compiled import compiled_advance
 
-        with notice():
-            return int(compiled_advance()(self._columns, float(until), rounds))
+        return int(compiled_advance()(self._columns, float(until), rounds))
 
 
 class Interrupted(KeyboardInterrupt):
@@ -207,8 +214,9 @@ class Interrupted(KeyboardInterrupt):
 def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options: Any) -> Outcome:
     """Run all flows to the end; flows that stall have finish nan and are explained in `Outcome.stalls`.
 
-    With symmetry "auto" larger instances are searched for flows that must behave alike, and one of each kind is run where that makes
-    the instance much smaller. The options are those of `Engine`. Ctrl-C raises Interrupted with the partial outcome.
+    With symmetry "auto" larger instances are searched for flows that must behave alike, and one of each kind is run
+    where that makes the instance much smaller. The options are those of `Engine`. Ctrl-C raises Interrupted with the
+    partial outcome.
     """
     from .symmetry import expand, find_classes, quotient
 
@@ -232,8 +240,8 @@ def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options:
 def estimated_work(flows: Flows) -> float:
     """Units of work (about one visit of one route entry) of a run, from what is known before it.
 
-    Each change of rates visits the flows then sending; there are about as many changes as distinct sizes and starts, and labels tell
-    how many flows are not sending at the same time.
+    Each change of rates visits the flows then sending; there are about as many changes as distinct sizes and starts,
+    and labels tell how many flows are not sending at the same time.
     """
     entries = len(flows.route_ids)
     if entries * 6 > PYTHON_WORK:
@@ -277,23 +285,25 @@ def make_outcome(flows: Flows, columns: kernel.State, tolerance: float, history:
     eligible = born_base + born
     sending = phase == kernel.SENDING
     rounds = flows.repeat - get(columns, "left")
-    gone = np.where(sending, flows.bytes - (get(columns, "rest") - get(columns, "rate") * (now - get(columns, "anchor"))), 0.0)
+    rest = get(columns, "rest") - get(columns, "rate") * (now - get(columns, "anchor"))
+    gone = np.where(sending, flows.bytes - rest, 0.0)
     moved = flows.bytes * rounds + np.clip(gone, 0.0, flows.bytes)
     per_entry = np.repeat(moved, np.diff(flows.route_ptr)) * flows.route_coef
     used = get(columns, "users") > 0
     saturated = used & np.isfinite(get(columns, "level"))
     ended = np.any(np.isfinite(died))
+    elapsed = (clock[kernel.LAST] - clock[kernel.FIRST]) + (clock[kernel.LAST_BASE] - clock[kernel.FIRST_BASE])
     return Outcome(
         eligible=eligible,
         begin=eligible + flows.delay,
         finish=died_base + died,
         duration=(died_base - born_base) + (died - born),
-        carried=np.bincount(flows.route_ids, per_entry, len(flows.capacity)),
+        carried=np.bincount(flows.route_ids, per_entry, len(flows.capacity)).astype(float),
         busy=get(columns, "busy") + np.where(used, now - get(columns, "busy_since"), 0.0),
         full=get(columns, "full") + np.where(saturated, now - get(columns, "full_since"), 0.0),
         epochs=int(columns.count[kernel.EPOCHS]),
         time=clock[kernel.LAST] + clock[kernel.LAST_BASE] if ended else 0.0,
-        elapsed=(clock[kernel.LAST] - clock[kernel.FIRST]) + (clock[kernel.LAST_BASE] - clock[kernel.FIRST_BASE]) if ended else 0.0,
+        elapsed=elapsed if ended else 0.0,
         classes=len(flows.bytes),
         flows=len(flows.bytes),
         tolerance=tolerance,

@@ -1,15 +1,18 @@
 """What the engine is given and what it returns: plain arrays, checked on entry.
 
-A *capacity* is anything that has bytes per second to share; a *flow* is an amount of bytes that uses some capacities, each
+A *capacity* is anything that has bytes per second to share; a *flow* is an amount of bytes that uses some capacities,
+each
 with a coefficient. The timing rules of a flow:
 
 1. it is *eligible* at the latest of its ``start`` and the finish of every flow that it waits for;
 2. it *begins* ``delay`` later;
-3. from then on its bytes leave at its max-min fair rate: for every capacity the sum of coefficient x rate over the flows
+3. from then on its bytes leave at its max-min fair rate: for every capacity the sum of coefficient x rate over the
+flows
    that have begun stays within it, and no rate exceeds the flow's own ``flow_cap``;
 4. it is *finished* when its bytes have left; a flow without bytes or without capacities finishes when it begins;
 5. a flow with ``repeat`` m does 2-4 m times in a row and is finished at the end of the last.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -66,9 +69,9 @@ class Flows:
     ) -> Flows:
         """Flows from lists or arrays; a single number stands for all flows.
 
-        `routes` and `waits` are one list of indices per flow, or a pair of arrays (pointers F + 1, indices); `coefficients`
-        follow the shape of `routes`. `events` are (time s, capacity index, bytes/s) triples in any order, or three arrays.
-        Raises InputError that names the array and the index of the first bad value.
+        `routes` and `waits` are one list of indices per flow, or a pair of arrays (pointers F + 1, indices);
+        `coefficients` follow the shape of `routes`. `events` are (time s, capacity index, bytes/s) triples in any
+        order, or three arrays. Raises InputError that names the array and the index of the first bad value.
         """
         amounts = _vector("bytes", bytes, np.float64)
         count = len(amounts)
@@ -104,15 +107,31 @@ class Flows:
         _demand("start", self.start, np.isfinite(self.start) & (self.start >= 0), "a finite time >= 0")
         _demand("flow_cap", self.flow_cap, self.flow_cap > 0, "a rate > 0 or inf")
         _demand("repeat", self.repeat, self.repeat >= 1, "a count >= 1")
-        _demand("route_coef", self.route_coef, np.isfinite(self.route_coef) & (self.route_coef > 0), "a finite number > 0")
-        _demand("route_ids", self.route_ids, (self.route_ids >= 0) & (self.route_ids < capacities),
-                f"a capacity 0..{capacities - 1}")
+        _demand(
+            "route_coef", self.route_coef, np.isfinite(self.route_coef) & (self.route_coef > 0), "a finite number > 0"
+        )
+        _demand(
+            "route_ids",
+            self.route_ids,
+            (self.route_ids >= 0) & (self.route_ids < capacities),
+            f"a capacity 0..{capacities - 1}",
+        )
         _demand("wait_ids", self.wait_ids, (self.wait_ids >= 0) & (self.wait_ids < count), f"a flow 0..{count - 1}")
-        _demand("event_time", self.event_time, np.isfinite(self.event_time) & (self.event_time >= 0), "a finite time >= 0")
-        _demand("event_id", self.event_id, (self.event_id >= 0) & (self.event_id < capacities),
-                f"a capacity 0..{capacities - 1}")
-        _demand("event_capacity", self.event_capacity, np.isfinite(self.event_capacity) & (self.event_capacity >= 0),
-                "a finite number >= 0")
+        _demand(
+            "event_time", self.event_time, np.isfinite(self.event_time) & (self.event_time >= 0), "a finite time >= 0"
+        )
+        _demand(
+            "event_id",
+            self.event_id,
+            (self.event_id >= 0) & (self.event_id < capacities),
+            f"a capacity 0..{capacities - 1}",
+        )
+        _demand(
+            "event_capacity",
+            self.event_capacity,
+            np.isfinite(self.event_capacity) & (self.event_capacity >= 0),
+            "a finite number >= 0",
+        )
         cycle = _cycle(self.wait_ptr, self.wait_ids)
         if cycle:
             raise InputError("waits form a cycle: flow " + " waits for flow ".join(map(str, cycle)))
@@ -131,8 +150,8 @@ class Flows:
 class History:
     """The load of every capacity over time, stored as its changes.
 
-    Between times[e] and times[e + 1] (s) row r carries the last load (bytes/s) written for it at or before e. `row` names the row of
-    each capacity: after a quotient run several capacities share one.
+    Between times[e] and times[e + 1] (s) row r carries the last load (bytes/s) written for it at or before e. `row`
+    names the row of each capacity: after a quotient run several capacities share one.
     """
 
     times: F64  # E + 1
@@ -152,7 +171,7 @@ class History:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What happened. Times in seconds; a flow that did not finish has finish nan, one never eligible has eligible nan."""
+    """What happened. Times in seconds, nan for what did not happen."""
 
     eligible: F64  # F, of the first repetition
     begin: F64  # F, eligible + delay
@@ -200,11 +219,11 @@ def _compressed(name: str, lists: Lists | Compressed, count: int) -> tuple[I64, 
         if len(ptr) != count + 1 or ptr[0] != 0 or ptr[-1] != len(ids) or np.any(np.diff(ptr) < 0):
             raise InputError(f"{name}: expected {count + 1} ascending pointers from 0 to {len(ids)}")
     else:
-        rows = [list(row) for row in lists]  # type: ignore[arg-type]
+        rows: list[list[int]] = [list(row) for row in lists]  # type: ignore[arg-type]
         if len(rows) != count:
             raise InputError(f"{name}: expected {count} lists, one per flow, got {len(rows)}")
         ptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        ids = _vector(name, [value for row in rows for value in row], np.int64)
+        ids = _vector(name, np.array([value for row in rows for value in row]), np.int64)
     _demand(name, ids, (ids >= 0) & (ids <= np.iinfo(np.int32).max), "an index >= 0")
     return ptr, ids.astype(np.int32)
 
@@ -228,7 +247,9 @@ def _events(events: Any) -> tuple[F64, I32, F64]:
     times, ids = _vector("event_time", time, np.float64), _vector("event_id", index, np.int64)
     values = _vector("event_capacity", value, np.float64)
     if not len(times) == len(ids) == len(values):
-        raise InputError(f"events: {len(times)} times, {len(ids)} capacities and {len(values)} values; expected as many of each")
+        raise InputError(
+            f"events: expected as many times, capacities and values, got {len(times)}, {len(ids)} and {len(values)}"
+        )
     order = np.argsort(times, kind="stable")
     return times[order], ids[order].astype(np.int32), values[order]
 
@@ -263,7 +284,5 @@ def _walk(ptr: I64, ids: I32, left: I64, flow: int) -> list[int]:
     path: list[int] = []
     while flow not in path:
         path.append(flow)
-        flow = next(int(other) for other in ids[ptr[flow]:ptr[flow + 1]] if left[other] > 0)
-    return [*path[path.index(flow):], flow]
-
-
+        flow = next(int(other) for other in ids[ptr[flow] : ptr[flow + 1]] if left[other] > 0)
+    return [*path[path.index(flow) :], flow]

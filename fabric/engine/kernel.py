@@ -1,24 +1,25 @@
 """The algorithm, once, for three number systems.
 
-Plain functions over indexable columns, in the part of Python that numba compiles. Run as they are on lists of floats or of
-Fractions they are the small and the exact engine; `compiled.py` compiles these same functions for large work. Hence the
-style: flat loops, integers as names, the literal 0 instead of 0.0 (a Fraction must not become a float).
+Plain functions over indexable columns, in the part of Python that numba compiles. Run as they are on lists of floats or
+of Fractions they are the small and the exact engine; `compiled.py` compiles these same functions for large work. Hence
+the style: flat loops, integers as names, the literal 0 instead of 0.0 (a Fraction must not become a float).
 
-**Rates.** Progressive filling: all open flows rise together until a capacity is full; its flows are fixed at that level, and
-the rest rise on. The next capacity to fill is the top of a lazy heap: levels only rise while filling goes on, so an old
-key is a lower bound and is renewed when it reaches the top.
+**Rates.** Progressive filling: all open flows rise together until a capacity is full; its flows are fixed at that
+level, and the rest rise on. The next capacity to fill is the top of a lazy heap: levels only rise while filling goes
+on, so an old key is a lower bound and is renewed when it reaches the top.
 
-**Change.** Completions, begins and capacity changes disturb a few capacities, the *area*. Filling is done on the area and
-on the *moving* flows (those that the area holds back, and new ones) alone; every other capacity bounds its flows by the level that it
-has. Then the certificate is checked: x = min over its capacities of level, no capacity over-full, every capacity with
-a level exactly full. These conditions characterise the one max-min point. A capacity that breaks them joins the area, and filling is
-repeated (`repair`). Where repairs spread over most of the flows it is cheaper to fill afresh everything above the lowest level
-touched (`refill`): below it progressive filling would run exactly as before. What the two cost decides between them (`settle`).
+**Change.** Completions, begins and capacity changes disturb a few capacities, the *area*. Filling is done on the area
+and on the *moving* flows (those that the area holds back, and new ones) alone; every other capacity bounds its flows by
+the level that it has. Then the certificate is checked: x = min over its capacities of level, no capacity over-full,
+every capacity with a level exactly full. These conditions characterise the one max-min point. A capacity that breaks
+them joins the area, and filling is repeated (`repair`). Where repairs spread over most of the flows it is cheaper to
+fill afresh everything above the lowest level touched (`refill`): below it progressive filling would run exactly as
+before. What the two cost decides between them (`settle`).
 
-**Time.** Between two changes all rates are constant. Each flow keeps the bytes left at its last change of rate (`rest` at `anchor`)
-and its predicted `end`; each capacity queues the flows that it holds back (their `host`), and only the earliest of them is in the heap of
-completions: flows that share a level change together, so one pass serves the rates and the queue. Times are offsets from a base of whole seconds that
-moves along, so that late times keep their digits.
+**Time.** Between two changes all rates are constant. Each flow keeps the bytes left at its last change of rate (`rest`
+at `anchor`) and its predicted `end`; each capacity queues the flows that it holds back (their `host`), and only the
+earliest of them is in the heap of completions: flows that share a level change together, so one pass serves the rates
+and the queue. Times are offsets from a base of whole seconds that moves along, so that late times keep their digits.
 """
 from __future__ import annotations
 
@@ -43,12 +44,14 @@ PENDING_N, FINISHING_N, USED_N, AREA_N, MOVING_N, READY_N, HITS_N = 0, 1, 2, 3, 
 SENDING_N, ENTRIES_N, FINISHED_N = 7, 8, 9  # flows sending, their route entries, flows finished
 EPOCHS, NEXT_EVENT, SINCE_SHIFT, METHOD = 10, 11, 12, 13
 EFFORT, WORK, TRUST, PATIENCE = 14, 15, 16, 17  # see settle()
-LAUNCHED, ORDER_N, LOGGED, CAPPED = 18, 19, 20, 21  # CAPPED: some flow has a cap of its own; LOGGED: order holds the flows as the last refill fixed them
-COUNTS = 22
-# Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases; see refill()
+LAUNCHED, STEADY = 18, 19  # the run has begun; no leaps over repeats
+COUNTS = 20
+# Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases; see
+# refill()
 NOW, BASE, CHANGED, FIRST, FIRST_BASE, LAST, LAST_BASE, CUT = 0, 1, 2, 3, 4, 5, 6, 7
 CLOCKS = 8
-# Places in State.rule: relative distances below which levels are one, ends are one, times are one, a capacity with a level is full; and
+# Places in State.rule: relative distances below which levels are one, ends are one, times are one, a capacity with a
+# level is full; and
 # the spare capacity from which one without a level counts as full
 SNAP, MERGE, ROUNDING, SLACK, EDGE = 0, 1, 2, 3, 4
 # Places in State.cost: running means of the effort
@@ -111,8 +114,6 @@ class State(NamedTuple):
     member_entry: Any
     slot: Any
     rising: Any  # by capacity, like member: the flows lifted off it
-    order: Any  # flows as they were fixed
-    order_level: Any  # the highest rate up to each
     # heaps: items, where each item is (-1: nowhere), keys
     pending: Any
     pending_place: Any
@@ -137,7 +138,8 @@ class State(NamedTuple):
     cost: Any
 
 
-# --- heaps ---------------------------------------------------------------------------------------------------------------
+# --- heaps
+# ---------------------------------------------------------------------------------------------------------------
 
 def sift_up(heap: Any, place: Any, key: Any, i: int) -> None:
     item = heap[i]
@@ -206,7 +208,8 @@ def drop(heap: Any, place: Any, key: Any, count: Any, length: int, item: int) ->
         sift_down(heap, place, key, place[heap[i]], n)
 
 
-# --- rates ---------------------------------------------------------------------------------------------------------------
+# --- rates
+# ---------------------------------------------------------------------------------------------------------------
 
 def enlist(s: State, k: int) -> None:
     """Put a capacity into the area."""
@@ -339,10 +342,6 @@ def fix_bounded(s: State, k: int, lifted: int, level: Any, reached: Any) -> Any:
         reached = max(reached, bound)
         s.mark[f] = FIXED
         s.share[f] = bound
-        n = s.count[ORDER_N]
-        s.order[n] = f
-        s.order_level[n] = max(bound, s.order_level[n - 1]) if n > 0 else bound
-        s.count[ORDER_N] = n + 1
         for e in range(ptr[f], ptr[f + 1]):
             m = ids[e]
             s.spare[m] -= coef[e] * bound
@@ -355,10 +354,8 @@ def fix_bounded(s: State, k: int, lifted: int, level: Any, reached: Any) -> Any:
 def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
     """Fix all open flows through k at its level."""
     ptr, ids, coef, spare, weight, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.weight, s.open
-    rising, mark, share, host, order, order_level = s.rising, s.mark, s.share, s.host, s.order, s.order_level
+    rising, mark, share, host = s.rising, s.mark, s.share, s.host
     first = s.member_ptr[k]
-    n = s.count[ORDER_N]
-    risen = max(level, order_level[n - 1]) if n > 0 else level
     spare[k] -= weight[k] * level
     open_[k] = 0
     for p in range(first, first + lifted):
@@ -367,9 +364,6 @@ def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
             mark[f] = FIXED
             share[f] = level
             host[f] = k
-            order[n] = f
-            order_level[n] = risen
-            n += 1
             for e in range(ptr[f], ptr[f + 1]):
                 m = ids[e]
                 if m != k:
@@ -377,7 +371,6 @@ def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
                     weight[m] -= coef[e]
                     open_[m] -= 1
     s.count[EFFORT] += lifted
-    s.count[ORDER_N] = n
 
 
 def fill(s: State) -> None:
@@ -391,7 +384,7 @@ def fill(s: State) -> None:
         if open_[k] > 0:
             lifted[k] = open_[k]
             heap[n] = k
-            key[k] = spare[k] / weight[k]
+            key[k] = spare[k] / weight[k] if limit[k] > 0 else limit[k]
             n += 1
     for i in range(n // 2 - 1, -1, -1):
         sift_down(heap, place, key, i, n)
@@ -404,26 +397,23 @@ def fill(s: State) -> None:
             if n > 0:
                 sift_down(heap, place, key, 0, n)
             continue
-        level = spare[k] / weight[k]
+        level = spare[k] / weight[k] if limit[k] > 0 else limit[k]
         if level > key[k]:
             key[k] = level
             sift_down(heap, place, key, 0, n)
             continue
-        # Levels never fall while filling, and levels that rounding alone holds apart are made one, so that ties stay ties
-        if limit[k] == 0:
-            level = limit[k]
-        elif level - reached <= s.rule[SNAP] * level:
+        # Levels never fall while filling, and levels that rounding alone holds apart are made one, so that ties stay
+        # ties
+        if limit[k] > 0 and level - reached <= s.rule[SNAP] * level:
             level = reached
         elif abs(level - s.level[k]) <= s.rule[SNAP] * level:
-            level = s.level[k]
+            level = max(s.level[k], reached)
         if s.floor[k] < level:
             reached = fix_bounded(s, k, lifted[k], level, reached)
             continue
         reached = max(reached, level)
         trial[k] = level
         fix_open(s, k, lifted[k], level)
-        if limit[k] == 0:
-            spare[k] = limit[k]
 
 
 def spread(s: State) -> bool:
@@ -455,12 +445,10 @@ def spread(s: State) -> bool:
 def repair(s: State, budget: int) -> bool:
     """Let the area grow until the certificate holds; False if that takes more than the budget of effort."""
     absorbed = 0
-    s.count[LOGGED] = 0
     while True:
         while absorbed < s.count[AREA_N]:
             absorb(s, s.area[absorbed])
             absorbed += 1
-        s.count[ORDER_N] = 0
         lift(s)
         fill(s)
         if s.count[EFFORT] > budget:
@@ -470,50 +458,22 @@ def repair(s: State, budget: int) -> bool:
 
 
 def refill(s: State) -> None:
-    """Fill afresh from the lowest level that the changes touch. Below it filling would run as before, so nothing needs a check.
-
-    The order in which flows were fixed by the last refill tells which flows lie above that level.
-    """
+    """Fill afresh from the lowest level that the changes touch: below it filling would run as before. No check."""
     count = s.count
     cut = s.clock[CUT]
-    if count[LOGGED] == 0 and count[CAPPED] == 0:  # begin the order with everything
-        cut = s.clock[NOW] * 0
     for i in range(count[AREA_N]):
         if cut > 0:
             cut = min(cut, own_level(s, s.area[i]))
+    if cut < INF:
+        cut -= 1000 * s.rule[SNAP] * cut  # levels that rounding holds apart stay on one side
     for i in range(count[USED_N]):
         k = s.used[i]
         if s.level[k] >= cut:
             enlist(s, k)
-    if count[LOGGED] != 0:
-        reopen(s, cut)
-    else:
-        count[ORDER_N] = 0
-        for i in range(count[AREA_N]):
-            absorb(s, s.area[i])
-    # Flows at their own cap are queued where they are not held back, and flows that have gone leave entries behind
-    count[LOGGED] = 1 if count[CAPPED] == 0 and count[ORDER_N] + count[SENDING_N] <= len(s.order) else 0
-    if count[LOGGED] == 0:
-        count[ORDER_N] = 0
+    for i in range(count[AREA_N]):
+        absorb(s, s.area[i])
     lift(s)
     fill(s)
-
-
-def reopen(s: State, cut: Any) -> None:
-    """Make the flows move that were fixed at or above a level, and forget their places in the order."""
-    low, high = 0, s.count[ORDER_N]
-    while low < high:
-        middle = (low + high) >> 1
-        if s.order_level[middle] < cut:
-            low = middle + 1
-        else:
-            high = middle
-    for i in range(low, s.count[ORDER_N]):
-        f = s.order[i]
-        if s.phase[f] == SENDING and s.mark[f] == STILL:
-            enrol(s, f)
-    s.count[EFFORT] += s.count[ORDER_N] - low
-    s.count[ORDER_N] = low
 
 
 def refresh(s: State) -> None:
@@ -545,7 +505,6 @@ def settle(s: State) -> None:
                 refresh(s)
         count[EFFORT] = 0
         if count[METHOD] == FULL:
-            count[LOGGED] = 0
             s.clock[CUT] = s.clock[NOW] * 0
             refill(s)
         elif count[METHOD] == REPAIR:
@@ -585,7 +544,10 @@ def commit(s: State) -> None:
     inside, soonest, end, rate, rest, anchor = s.inside, s.soonest, s.end, s.rate, s.rest, s.anchor
     for i in range(count[AREA_N]):
         k = s.area[i]
-        if s.trial[k] == INF and s.spare[k] <= s.rule[SNAP] * s.limit[k]:  # full together with another that was first to fix its flows
+        if s.limit[k] == 0:  # no rounding is left where nothing flows
+            s.spare[k] = s.limit[k]
+        # full together with another that was first to fix its flows
+        if s.trial[k] == INF and s.spare[k] <= s.rule[SNAP] * s.limit[k]:
             s.trial[k] = fastest(s, k)
         if s.level[k] == INF and s.trial[k] < INF:
             s.full_since[k] = now
@@ -623,7 +585,8 @@ def commit(s: State) -> None:
     s.clock[CHANGED] = now
 
 
-# --- flows come and go ---------------------------------------------------------------------------------------------------
+# --- flows come and go
+# ---------------------------------------------------------------------------------------------------
 
 def join(s: State, f: int) -> None:
     """A flow begins to send: at rate 0 until rates are settled."""
@@ -774,7 +737,8 @@ def conclude(s: State, f: int) -> None:
             admit(s, other)
 
 
-# --- time ----------------------------------------------------------------------------------------------------------------
+# --- time
+# ----------------------------------------------------------------------------------------------------------------
 
 def upcoming(s: State) -> Any:
     """When something happens next, as an offset; inf if nothing does by itself."""
@@ -785,14 +749,12 @@ def upcoming(s: State) -> Any:
         at = min(at, s.pending_key[s.pending[0]])
     if s.count[NEXT_EVENT] < len(s.event_time) and (s.count[FINISHED_N] < len(s.size)):
         at = min(at, s.event_time[s.count[NEXT_EVENT]] - s.clock[BASE])
-    if s.count[READY_N] > 0:  # admitted between two epochs, with nothing to send
-        at = s.clock[NOW]
     return max(at, s.clock[NOW])
 
 
 def due(s: State) -> Any:
-    """Ends up to this time are one with now: the distance is relative to how long the next flow has been sending, never to the
-    time of day, which would merge everything at a late hour."""
+    """Ends up to this time are one with now: the distance is relative to how long the next flow has been sending,
+    never to the time of day, which would merge everything at a late hour."""
     now = s.clock[NOW]
     near = now + s.rule[ROUNDING] * now
     if s.count[FINISHING_N] == 0:
@@ -833,10 +795,10 @@ def collect(s: State) -> None:
 
 
 def skip(s: State, until: Any) -> None:
-    """Where all that goes on ends now and starts again alike, the next rounds are copies of the last: leap over them."""
+    """Where all that goes on ends now and starts again alike, the next rounds are copies of it: leap over them."""
     count, clock = s.count, s.clock
     now = clock[NOW]
-    if count[READY_N] == 0 or count[READY_N] != count[SENDING_N] or count[PENDING_N] > 0:
+    if count[READY_N] == 0 or count[READY_N] != count[SENDING_N] or count[PENDING_N] > 0 or count[STEADY] != 0:
         return
     delay = s.delay[s.ready[0]]
     rounds = s.left[s.ready[0]] - 1
@@ -850,7 +812,7 @@ def skip(s: State, until: Any) -> None:
     if count[NEXT_EVENT] < len(s.event_time):
         limit = min(limit, s.event_time[count[NEXT_EVENT]] - clock[BASE])
     if limit < INF and sending + delay > 0:
-        rounds = min(rounds, int(math.floor((limit - now) / (sending + delay))))
+        rounds = min(rounds, math.floor((limit - now) / (sending + delay)))
     if rounds <= 0:
         return
     for i in range(count[READY_N]):
@@ -929,6 +891,8 @@ def advance(s: State, until: Any, rounds: int) -> int:
     if count[LAUNCHED] == 0:
         launch(s)
     while True:
+        if count[READY_N] > 0:  # admitted between two epochs, with nothing to send
+            happen(s, until)
         settle(s)
         if count[HITS_N] > 0:
             return WATCHED

@@ -8,16 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 from . import kernel
-from .flows import F64, Flows
+from .flows import F64, I64, Flows
 from .kernel import State
 
 METHODS = {"hybrid": kernel.HYBRID, "full": kernel.FULL, "repair": kernel.REPAIR}
 
-# Relative distances. Levels and ends nearer than 1e-12 are one: rounding alone sets them apart. Times within 4 units in the last place are one.
-EXACT = {kernel.SNAP: 1e-12, kernel.MERGE: 1e-12, kernel.ROUNDING: 4 * 2.0**-52, kernel.SLACK: 1e-12, kernel.EDGE: 1e-12}
+# Relative distances. Levels and ends nearer than 1e-12 are one: rounding alone sets them apart. Times within 4 units
+# in the last place are one.
+EXACT = {
+    kernel.SNAP: 1e-12, kernel.MERGE: 1e-12, kernel.ROUNDING: 4 * 2.0**-52, kernel.SLACK: 1e-12, kernel.EDGE: 1e-12,
+}
 
 
-def make_state(flows: Flows, *, method: str, tolerance: float, held: npt.ArrayLike, watch: npt.ArrayLike) -> State:
+def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch: I64) -> State:
     """Columns as numpy arrays, at time 0: nothing has begun, what may start is queued."""
     capacities, count, entries = len(flows.capacity), len(flows.bytes), len(flows.route_ids)
     after_ptr, after_ids = _transpose(flows.wait_ptr, flows.wait_ids, count)
@@ -46,19 +49,20 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: npt.ArrayLi
         born=numbers(count, np.nan), born_base=numbers(count), died=numbers(count, np.nan), died_base=numbers(count),
         host=ids(count, -1), mark=flags(count), bound=numbers(count, np.inf),
         limit=flows.capacity.copy(), spare=flows.capacity.copy(),
-        level=numbers(capacities, np.inf), trial=numbers(capacities, np.inf), users=ids(capacities), open=ids(capacities),
+        level=numbers(capacities, np.inf), trial=numbers(capacities, np.inf),
+        users=ids(capacities), open=ids(capacities),
         lifted=ids(capacities),
         weight=numbers(capacities), floor=numbers(capacities, np.inf), inside=flags(capacities),
         soonest=numbers(capacities, np.inf), busy=numbers(capacities), busy_since=numbers(capacities),
         full=numbers(capacities), full_since=numbers(capacities),
         member=ids(entries), member_entry=np.zeros(entries, np.int64), slot=np.zeros(entries, np.int64),
-        rising=ids(entries), order=ids(count), order_level=numbers(count),
+        rising=ids(entries),
         pending=ids(count), pending_place=ids(count, -1), pending_key=numbers(count),
         finishing=ids(capacities), finishing_place=ids(capacities, -1), finishing_key=numbers(capacities, np.inf),
         filling=ids(capacities), filling_place=ids(capacities, -1), filling_key=numbers(capacities),
         used=ids(capacities), used_place=ids(capacities), area=ids(capacities), moving=ids(count), ready=ids(count),
         hits=ids(count),
-        count=_counts(flows, method), clock=_clock(flows), rule=_rules(tolerance), cost=numbers(2),
+        count=_counts(method), clock=_clock(flows), rule=_rules(tolerance), cost=numbers(2),
     )
 
 
@@ -84,11 +88,14 @@ def column(columns: State, name: str) -> npt.NDArray[Any]:
                     and isinstance(getattr(columns, name), list) else getattr(columns, name), dtype=kind)
 
 
-INTEGERS = {"route_ptr": np.int64, "after_ptr": np.int64, "member_ptr": np.int64, "left": np.int64, "member_entry": np.int64,
-            "slot": np.int64, "count": np.int64, "watched": np.int8, "phase": np.int8, "mark": np.int8, "inside": np.int8,
-            **dict.fromkeys(("route_ids", "after_ids", "event_id", "waits", "host", "users", "open", "member", "rising", "order", "lifted", "pending",
-                             "pending_place", "finishing", "finishing_place", "filling", "filling_place", "used",
-                             "used_place", "area", "moving", "ready", "hits"), np.int32)}
+INTEGERS: dict[str, type[np.signedinteger[Any]]] = {
+    **dict.fromkeys(("route_ptr", "after_ptr", "member_ptr", "left", "member_entry", "slot", "count"), np.int64),
+    **dict.fromkeys(("watched", "phase", "mark", "inside"), np.int8),
+    **dict.fromkeys(
+        ("route_ids", "after_ids", "event_id", "waits", "host", "users", "open", "lifted", "member", "rising",
+         "pending", "pending_place", "finishing", "finishing_place", "filling", "filling_place", "used", "used_place",
+         "area", "moving", "ready", "hits"), np.int32),
+}
 
 
 def _as_list(name: str, column: npt.NDArray[Any], exact: bool) -> list[Any]:
@@ -102,11 +109,10 @@ def _as_array(name: str, column: list[Any]) -> npt.NDArray[Any]:
     return np.array(column, dtype=INTEGERS.get(name, np.float64))
 
 
-def _counts(flows: Flows, method: str) -> npt.NDArray[np.int64]:
+def _counts(method: str) -> npt.NDArray[np.int64]:
     count = np.zeros(kernel.COUNTS, np.int64)
     count[kernel.METHOD] = METHODS[method]
     count[kernel.PATIENCE] = 16
-    count[kernel.CAPPED] = bool(np.any(np.isfinite(flows.flow_cap)))
     return count
 
 

@@ -1,13 +1,17 @@
 """Flows that must behave alike, found once and simulated once.
 
-A partition of flows and capacities is *equitable* if capacities of a class have the same value at all times and the same flows of every class
-with the same coefficients, flows of a class have the same numbers, use the same classes of capacities with the same coefficients, and wait
-for the same classes of flows. Then all flows of a class have the same rate at every time: progressive filling treats whole
-classes alike, so completions, begins and changes hit whole classes, and by induction over the epochs nothing ever tells two members apart. So the
-*quotient*, one flow per class on one capacity per class, has the same times; a class of flows uses a capacity of a class with the sum of the coefficients of all its members there.
+A partition of flows and capacities is *equitable* if capacities of a class have the same value at all times and the
+same flows of every class with the same coefficients, flows of a class have the same numbers, use the same classes of
+capacities with the same coefficients, and wait for the same classes of flows. Then all flows of a class have the same
+rate at every time: progressive filling treats whole classes alike, so completions, begins and changes hit whole
+classes, and by induction over the epochs nothing ever tells two members apart. So the *quotient*, one flow per class on
+one capacity per class, has the same times; a class of flows uses a capacity of a class with the sum of the coefficients
+of all its members there.
 
-Classes are found by colour refinement with 64-bit hashes and then checked exactly, so a collision of hashes cannot harm.
+Classes are found by colour refinement with 64-bit hashes and then checked exactly, so a collision of hashes cannot
+harm.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -16,7 +20,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InternalError
 from .flows import I32, I64, Flows, Outcome
 
 U64 = npt.NDArray[np.uint64]
@@ -54,7 +57,7 @@ def find_classes(flows: Flows) -> Classes | None:
 
 
 def refine(flows: Flows, *, most: int | None = None) -> Classes | None:
-    """The coarsest equitable classes that respect labels; None as soon as there are more than `most` classes of flows."""
+    """The coarsest equitable classes that respect labels; None if there are more than `most` classes of flows."""
     limit = len(flows.bytes) if most is None else most
     flow, capacity = _first_colours(flows)
     entry_flow = np.repeat(np.arange(len(flow), dtype=np.int32), np.diff(flows.route_ptr))
@@ -83,7 +86,8 @@ def refine(flows: Flows, *, most: int | None = None) -> Classes | None:
 def quotient(flows: Flows, classes: Classes) -> Flows:
     """One flow and one capacity per class."""
     one, other = classes.flow_member, classes.capacity_member
-    mine = other[classes.capacity[flows.route_ids]] == flows.route_ids  # entries on the member of each class of capacities
+    # entries on the member of each class of capacities
+    mine = other[classes.capacity[flows.route_ids]] == flows.route_ids
     owner = np.repeat(classes.flow, np.diff(flows.route_ptr))[mine].astype(np.int64)
     pair, place = np.unique(owner * len(other) + classes.capacity[flows.route_ids[mine]], return_inverse=True)
     wait_ptr, wait_ids = _member_waits(flows, classes)
@@ -93,7 +97,7 @@ def quotient(flows: Flows, classes: Classes) -> Flows:
         bytes=flows.bytes[one],
         route_ptr=np.searchsorted(pair, np.arange(len(one) + 1) * len(other)).astype(np.int64),
         route_ids=(pair % len(other)).astype(np.int32),
-        route_coef=np.bincount(place, flows.route_coef[mine], len(pair)),
+        route_coef=np.bincount(place, flows.route_coef[mine], len(pair)).astype(float),
         delay=flows.delay[one],
         start=flows.start[one],
         wait_ptr=wait_ptr,
@@ -141,7 +145,12 @@ def equitable(flows: Flows, classes: Classes) -> bool:
     _, change = np.unique(changes, return_inverse=True)
     return (
         _alike(flows.route_ids, classes.flow[entry_flow].astype(np.int64) * kinds + coef, classes.flows * kinds, other)
-        and _alike(entry_flow, classes.capacity[flows.route_ids].astype(np.int64) * kinds + coef, classes.capacities * kinds, one)
+        and _alike(
+            entry_flow,
+            classes.capacity[flows.route_ids].astype(np.int64) * kinds + coef,
+            classes.capacities * kinds,
+            one,
+        )
         and _alike(waiting, classes.flow[flows.wait_ids].astype(np.int64), classes.flows, one)
         and _alike(flows.event_id, change, len(change), other)
     )
@@ -184,7 +193,9 @@ def _member_waits(flows: Flows, classes: Classes) -> tuple[I64, I32]:
     place = np.arange(length.sum()) + np.repeat(flows.wait_ptr[one] - (np.cumsum(length) - length), length)
     owner = np.repeat(np.arange(len(one)), length)
     pair = np.unique(owner * len(one) + classes.flow[flows.wait_ids[place]])
-    return np.searchsorted(pair, np.arange(len(one) + 1) * len(one)).astype(np.int64), (pair % len(one)).astype(np.int32)
+    return np.searchsorted(pair, np.arange(len(one) + 1) * len(one)).astype(np.int64), (pair % len(one)).astype(
+        np.int32
+    )
 
 
 def _bits(values: npt.NDArray[Any]) -> U64:

@@ -28,7 +28,8 @@ RECEIVES = frozenset(("r", "rcs", "rrc", "rrcs", "rrs"))
 REDUCES = frozenset(("rrc", "rrcs", "rrs"))
 SLOTS = 8  # of a FIFO of NCCL (NCCL_STEPS)
 
-MOST_CELLS = 4_000_000
+MOST_CELLS = 4_000_000  # inputs of all ranks
+MOST_USES = 20_000_000  # chunks that all steps name
 _ATTRIBUTES = {
     "algo": ("name", "coll", "ngpus", "nchunksperloop", "nchannels", "proto", "inplace", "outofplace", "minBytes", "maxBytes",
              "nthreads", "redop"),
@@ -71,6 +72,7 @@ class _Reader:
         self.spans: dict[tuple[int, int], list[tuple[int, int]]] = {}  # (rank, thread block): each step's first and last action
         self.signals: dict[tuple[int, int], list[bool]] = {}
         self.buffers: dict[str, int] = {}
+        self.uses = 0
         word = root.word("coll")
         self.collective = NAMES.get(word, "custom")
         self.in_place = self.collective in COLLECTIVES and root.whole("inplace", 0, 1, default=1) == 1
@@ -82,8 +84,9 @@ class _Reader:
         """The head of the file, and that it has all ranks."""
         root = self.root
         ids = sorted(gpu.whole("id") for gpu in root.inside("gpu"))
-        if ids != list(range(self.ranks)):
-            raise root.fault(f"ngpus is {self.ranks}, so there have to be gpus 0 to {self.ranks - 1} once each, not {ids}")
+        if len(ids) != self.ranks or ids != list(range(self.ranks)):
+            has = f"{len(ids)}, numbered {ids[:4]}{' ...' * (len(ids) > 4)}"
+            raise root.fault(f"ngpus is {self.ranks}, so there have to be gpus 0 to {self.ranks - 1} once each, not {has}")
         if self.collective not in ("custom", "all_reduce") and self.chunks % self.ranks:
             raise root.fault(f"nchunksperloop {self.chunks} of {root.word('coll')} is no multiple of {self.ranks} gpus")
         if self.ranks * self.chunks > MOST_CELLS:
@@ -106,6 +109,7 @@ class _Reader:
             self.ranks,
             self.actions,
             self.cells,
+            fifos=True,
             smallest=root.whole("minBytes", default=0),
             largest=root.whole("maxBytes", default=0) or float("inf"),
             faults=self.faults,
@@ -188,6 +192,9 @@ class _Reader:
         if offset + count > size:
             where = f"buffer {buffer} of gpu {rank}"
             raise element.fault(f"chunks {offset} to {offset + count - 1} go beyond the {size} of {where}")
+        self.uses += count
+        if self.uses > MOST_USES:
+            raise element.fault(f"the steps so far name more than the {MOST_USES} chunks that are read")
         return tuple(self.condition.cell(self.cells, rank, buffer, offset + k, self.in_place) for k in range(count))
 
     def _sending(self, action: Action, block: Element, step: Element, count: int, number: int) -> Action:
@@ -272,7 +279,7 @@ class _Reader:
                         found.setdefault(
                             f"{element.tag} {name}", f"{element.file}:{element.line}: {element.tag} has {name}, unknown here"
                         )
-            layer = [child for element in layer for child in element.children if element.tag != "step"]
+            layer = [child for element in layer for child in element.children]
         return list(found.values())
 
 

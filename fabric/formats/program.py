@@ -15,13 +15,16 @@ length holds a sender back until a slot is free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Verdict = Literal["ok", "wrong", "missing", "double", "race", "deadlock", "unmatched", "no-postcondition"]
 PRIVATE = ("fifo", "register")  # buffers that only their own two actions ever see
 CHANNEL = "channel"  # stands for one end of a FIFO that several workers use: they must take turns
+
+Content = Mapping[int, int]
+"""A sum of inputs: for each offset in the input, the set of the ranks whose chunk is in it, as bits."""
 
 COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 """The collectives that have a postcondition here; all else is `custom`."""
@@ -38,7 +41,7 @@ class Action:
     terms: tuple[tuple[int, ...], ...] = ()
     targets: tuple[tuple[int, ...], ...] = ()
     receiver: int = -1  # rank; -1 = not a transfer
-    amount: float = 0.0  # of a transfer: in units of the program's size
+    amount: float = 0.0  # of a transfer: bytes, or a fraction of S where the program states no size
     reduces: bool = False  # of a transfer: its receiver adds it to what it has
     pause: float = 0.0  # s
     after: list[int] = field(default_factory=list)  # actions
@@ -82,14 +85,26 @@ class Cells:
         return tuple(range(first, first + count))
 
 
+def printable(text: str) -> str:
+    """A name from a file as one line of a table or a message can hold it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
+
+
+class Written(NamedTuple):
+    """A schedule in another format; the notes say what the format does not hold."""
+
+    text: str
+    notes: list[str]
+
+
 @dataclass
 class Program:
     """Actions on cells between `ranks` ranks.
 
-    start: the contribution that a cell holds first, due: what it must hold in the end; both as sets of inputs (bit sets, see
-    `Condition`). A cell that is in neither starts empty and may end with anything. `size` is what one unit of `amount`
-    stands for, in bytes, where the file itself says so. `faults`: what the reader found that no run can mend. `notes`: what
-    the file says and a run does not heed.
+    start: what a cell holds first, due: what it must hold in the end. A cell that is in neither starts empty and may end
+    with anything. size: in bytes, where the file itself
+    says how many bytes it moves: the most that one rank sends. smallest, largest: the sizes in bytes that the file is meant
+    for. faults: what the reader found that no run can mend. notes: what the file says and a run does not heed.
     """
 
     collective: str
@@ -97,21 +112,24 @@ class Program:
     ranks: int
     actions: list[Action]
     cells: Cells = field(default_factory=Cells)
-    start: dict[int, int] = field(default_factory=dict)
-    due: dict[int, int] = field(default_factory=dict)
+    start: dict[int, Content] = field(default_factory=dict)
+    due: dict[int, Content] = field(default_factory=dict)
     size: float | None = None
-    smallest: float = 0.0  # bytes: the sizes that the file is meant for
+    fifos: bool = False  # transfers go through FIFOs, whose length may be limited
+    smallest: float = 0.0
     largest: float = float("inf")
     faults: list[Fault] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.name = printable(self.name)
 
 
 @dataclass(frozen=True)
 class Condition:
     """What a collective starts with and must end with: from its name and two numbers alone.
 
-    Each rank has `inputs` chunks and `outputs` chunks; `chunks` make up the size S. An input is numbered
-    offset * ranks + rank; a set of inputs is an integer with those bits.
+    Each rank has `inputs` chunks and `outputs` chunks; `chunks` make up the size S.
     """
 
     collective: str
@@ -131,23 +149,15 @@ class Condition:
     def outputs(self) -> int:
         return self.share if self.collective == "reduce_scatter" else self.chunks
 
-    def input(self, rank: int, offset: int) -> int:
-        return 1 << (offset * self.ranks + rank)
-
-    def total(self, offset: int) -> int:
-        """The sum over all ranks of the input at an offset."""
-        return ((1 << self.ranks) - 1) << (offset * self.ranks)
-
-    def output(self, rank: int, offset: int) -> int:
+    def output(self, rank: int, offset: int) -> Content:
         """The inputs that make up an output."""
-        part, within = divmod(offset, self.share) if self.collective != "all_reduce" else (0, 0)
+        everyone = (1 << self.ranks) - 1
         if self.collective == "all_reduce":
-            return self.total(offset)
+            return {offset: everyone}
         if self.collective == "reduce_scatter":
-            return self.total(rank * self.share + offset)
-        if self.collective == "all_gather":
-            return self.input(part, within)
-        return self.input(part, rank * self.share + within)
+            return {rank * self.share + offset: everyone}
+        source, within = divmod(offset, self.share)
+        return {within + (rank * self.share if self.collective == "all_to_all" else 0): 1 << source}
 
     def alias(self, rank: int, buffer: str, offset: int) -> tuple[str, int]:
         """The one name of a cell in place: input and output share memory."""
@@ -161,7 +171,7 @@ class Condition:
         """Give a program its start and its due cells."""
         for rank in range(self.ranks):
             for offset in range(self.inputs):
-                program.start[self.cell(program.cells, rank, "i", offset, in_place)] = self.input(rank, offset)
+                program.start[self.cell(program.cells, rank, "i", offset, in_place)] = {offset: 1 << rank}
             for offset in range(self.outputs):
                 program.due[self.cell(program.cells, rank, "o", offset, in_place)] = self.output(rank, offset)
 

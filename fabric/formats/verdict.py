@@ -7,10 +7,10 @@ order that keeps its waits, so one run decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .program import CHANNEL, PRIVATE, Action, Fault, Program, Verdict, conflicts
+from .program import CHANNEL, PRIVATE, Action, Content, Fault, Program, Verdict, conflicts
 
 _COLUMNS = 4096  # actions whose descendants are found at a time
 
@@ -30,6 +30,9 @@ class Judgement:
     def holds(self) -> bool:
         """Nothing is wrong with it as far as can be said."""
         return self.verdict in ("ok", "no-postcondition")
+
+    def __str__(self) -> str:
+        return f"{self.verdict}: {self.fault.message}"
 
     def to_dict(self) -> dict[str, object]:
         where = {"rank": self.fault.rank, "chunk": self.fault.chunk, "step": self.fault.step}
@@ -72,7 +75,7 @@ def _sent(program: Program, order: list[int]) -> list[float]:
         action = program.actions[number]
         if action.receiver >= 0:
             sent[action.rank] += action.amount
-    return [round(amount, 12) for amount in sent]  # a sum of twelfths is meant to be one
+    return [round(amount / (program.size or 1.0), 12) for amount in sent]  # a sum of twelfths is meant to be one
 
 
 def _chunk(program: Program, action: Action) -> int | None:
@@ -142,19 +145,15 @@ def _end(program: Program, order: list[int]) -> Fault:
     return Fault(first.verdict, first.rank, first.chunk, first.step, message)
 
 
-def _run(program: Program, order: list[int]) -> tuple[dict[int, int], dict[int, int], dict[int, int]]:
+def _run(program: Program, order: list[int]) -> tuple[dict[int, Content], dict[int, int], dict[int, int]]:
     """What each cell holds in the end, the action that first counted something twice in it, the action that last wrote it."""
     content, twice, writer = dict(program.start), dict[int, int](), dict[int, int]()
     for number in order:
         action = program.actions[number]
         values = []
         for cells in zip(*action.terms):
-            total, fault = 0, -1
-            for cell in cells:
-                more = content.get(cell, 0)
-                fault = max(fault, twice.get(cell, -1), number if total & more else -1)
-                total |= more
-            values.append((total, fault))
+            total, doubled = _sum([content.get(cell, {}) for cell in cells])
+            values.append((total, max([number if doubled else -1, *(twice.get(cell, -1) for cell in cells)])))
         for target in action.targets:
             for cell, (total, fault) in zip(target, values):
                 content[cell], writer[cell] = total, number
@@ -164,27 +163,45 @@ def _run(program: Program, order: list[int]) -> tuple[dict[int, int], dict[int, 
     return content, twice, writer
 
 
+def _sum(terms: Sequence[Content]) -> tuple[Content, bool]:
+    """The sum of some contents, and whether an input comes twice in it."""
+    if len(terms) == 1:
+        return terms[0], False
+    total, doubled = dict(terms[0]), False
+    for term in terms[1:]:
+        for offset, ranks in term.items():
+            doubled |= bool(total.get(offset, 0) & ranks)
+            total[offset] = total.get(offset, 0) | ranks
+    return total, doubled
+
+
 def _output(
-    program: Program, cell: int, content: dict[int, int], twice: dict[int, int], writer: dict[int, int]
+    program: Program, cell: int, content: dict[int, Content], twice: dict[int, int], writer: dict[int, int]
 ) -> Fault | None:
     """What is wrong with a cell in the end, if anything."""
+    due, held = program.due[cell], content.get(cell, {})
+    if held == due and cell not in twice:
+        return None
     rank, _, offset = program.cells.places[cell]
-    due, held = program.due[cell], content.get(cell, 0)
-    step = program.actions[writer[cell]].step if cell in writer else None
     where = program.cells.name(cell)
     if cell in twice:
         chunk = _chunk(program, program.actions[twice[cell]])
         return _at(program, "double", twice[cell], chunk, f"it adds what is there already, and {where} ends with it")
-    if held & ~due:
-        return Fault("wrong", rank, offset, step, f"{where} ends with {_inputs(program, held & ~due)}, which is not due there")
-    if due & ~held:
-        return Fault("missing", rank, offset, step, f"{where} ends without {_inputs(program, due & ~held)}")
-    return None
+    step = program.actions[writer[cell]].step if cell in writer else None
+    if strange := _without(held, due):
+        return Fault("wrong", rank, offset, step, f"{where} ends with {_inputs(strange)}, which is not due there")
+    return Fault("missing", rank, offset, step, f"{where} ends without {_inputs(_without(due, held))}")
 
 
-def _inputs(program: Program, inputs: int) -> str:
-    """A set of inputs in words, the first of them by name."""
-    lowest = (inputs & -inputs).bit_length() - 1
-    offset, rank = divmod(lowest, program.ranks)
-    more = inputs.bit_count() - 1
-    return f"input chunk {offset} of rank {rank}" + (f" and {more} more" if more else "")
+def _without(some: Content, others: Content) -> Content:
+    """The inputs of the first that are not in the second."""
+    left = {offset: ranks & ~others.get(offset, 0) for offset, ranks in some.items()}
+    return {offset: ranks for offset, ranks in left.items() if ranks}
+
+
+def _inputs(content: Content) -> str:
+    """Some inputs in words, the first of them by name."""
+    offset, ranks = min(content.items())
+    more = sum(ranks.bit_count() for ranks in content.values()) - 1
+    first = f"input chunk {offset} of rank {(ranks & -ranks).bit_length() - 1}"
+    return f"{first} and {more} more" if more else first

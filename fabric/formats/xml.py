@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from ..errors import InputError, nearest
 
-MOST_ELEMENTS = 5_000_000
+MOST_ELEMENTS = 1_000_000
 
 
 @dataclass

@@ -5,35 +5,34 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from ..collectives import ALGORITHMS
+from ..collectives import ALGORITHMS, SLICES
 from ..errors import unknown
 from .document import Fault, Path
 from .faults import read_errors
 from .model import Algorithm
 
 AUTO = "auto"
+GENERIC = {"slices": Annotated[int, Field(ge=1)]}  # options of every algorithm
 
 
 def check_algorithm(collective: str, given: object, at: Path) -> list[Fault]:
     """What is wrong with the algorithm of a case; whether it serves the fabric is not looked at."""
     algorithm = Algorithm.model_validate({"name": given} if isinstance(given, str) else given)
     known = _algorithms(collective)
-    if algorithm.name == AUTO:
-        return [Fault((*at, key), f"{AUTO} takes no options", key=True) for key in algorithm.parameters]
-    if algorithm.name not in known:
+    if algorithm.name not in (AUTO, *known):
         where = at if isinstance(given, str) else (*at, "name")
         return [Fault(where, unknown(f"algorithm of {collective}", algorithm.name, [AUTO, *known]))]
-    options = _options(known[algorithm.name])
+    kinds = _kinds(list(known.values()) if algorithm.name == AUTO else [known[algorithm.name]])
     faults = []
     for key, value in algorithm.parameters.items():
-        if key not in options:
-            faults.append(Fault((*at, key), unknown(f"option of {algorithm.name}", key, list(options)), key=True))
+        if key not in kinds:
+            faults.append(Fault((*at, key), unknown(f"option of {algorithm.name}", key, list(kinds)), key=True))
         else:
-            faults += _check_option(known[algorithm.name], key, value, (*at, key))
+            faults += _check_option(kinds[key], value, (*at, key))
     return faults
 
 
@@ -44,6 +43,7 @@ def with_default_options(collective: str, given: object) -> dict[str, Any]:
         return algorithm
     options = _options(_algorithms(collective)[algorithm["name"]])
     defaults = {name: option.default for name, option in options.items() if option.default is not None}
+    defaults |= {"slices": SLICES[algorithm["name"]]} if algorithm["name"] in SLICES else {}
     return {**algorithm, **{name: value for name, value in defaults.items() if name not in algorithm}}
 
 
@@ -57,8 +57,14 @@ def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {name: option for name, option in parameters.items() if option.default is not option.empty}
 
 
-def _check_option(function: Callable[..., Any], name: str, value: object, at: Path) -> list[Fault]:
-    hint = get_type_hints(function).get(name, Any)
+def _kinds(functions: list[Callable[..., Any]]) -> dict[str, Any]:
+    """The options that all these algorithms take, and the type of each."""
+    shared = [name for name in _options(functions[0]) if all(name in _options(function) for function in functions)]
+    hints = get_type_hints(functions[0])
+    return {name: hints.get(name, Any) for name in shared} | GENERIC
+
+
+def _check_option(hint: Any, value: object, at: Path) -> list[Fault]:
     adapter = TypeAdapter(hint, config=ConfigDict(strict=True, allow_inf_nan=False))
     try:
         adapter.validate_json(json.dumps(value))  # as JSON, so that a list may become a tuple

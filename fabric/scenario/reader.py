@@ -133,7 +133,9 @@ class _Reading:
             return None
         graph = self.graph((*at, "topology"), case["topology"])
         if graph is not None:
-            self.check_ranks(at, case, sum(node["kind"] in ("chip", "core") for _, node in graph.nodes(data=True)))
+            machines = graph.graph.get("fold", {}).get("machines", 1)
+            ranks = sum(node["kind"] in ("chip", "core") for _, node in graph.nodes(data=True))
+            self.check_ranks(at, case, ranks * machines)
         return graph
 
     def check_keys(self, at: Path, case: dict[str, Any], collective: str) -> None:

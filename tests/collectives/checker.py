@@ -32,7 +32,8 @@ def run(schedule: Schedule) -> Cells:
     n, parts, cells = schedule.ranks, len(schedule.parts), Cells()
     for chunk in range(schedule.chunks):
         block = chunk // parts
-        starts = {"all_gather": [block], "all_to_all": [block // n], "all_to_all_v": [block // n]}
+        starts = {"all_gather": [block], "all_to_all": [block // n], "all_to_all_v": [block // n], "permute": [block // n]}
+        starts |= {"gather": [block], "scatter": [schedule.root], "broadcast": [schedule.root]}
         for rank in starts.get(schedule.collective, range(n)):
             cells[rank, chunk] = frozenset({rank})
     carried = chunks_of(schedule)
@@ -53,11 +54,18 @@ def check(schedule: Schedule) -> None:
     n, parts, cells = schedule.ranks, len(schedule.parts), run(schedule)
     for chunk in range(schedule.chunks):
         block = chunk // parts
+        if schedule.collective == "permute" and not schedule.blocks[block]:
+            continue
         owners, value = {
             "all_reduce": (range(n), range(n)),
             "all_gather": (range(n), [block]),
             "reduce_scatter": ([block], range(n)),
             "all_to_all": ([block % n], [block // n]),
+            "permute": ([block % n], [block // n]),
+            "broadcast": (range(n), [schedule.root]),
+            "reduce": ([schedule.root], range(n)),
+            "scatter": ([block], [schedule.root]),
+            "gather": ([schedule.root], [block]),
         }[schedule.collective]
         for rank in owners:
             assert cells[rank, chunk] == frozenset(value), f"chunk {chunk} at rank {rank}"

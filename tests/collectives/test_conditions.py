@@ -592,7 +592,7 @@ def schedules(large: bool) -> list[Schedule]:
         for schedule in (
             [direct_v(layout, matrix(layout.ranks))]
             if collective == "all_to_all_v"
-            else applicable(collective, layout).values()
+            else applicable(collective, layout, slices=1).values()
         )
         if isinstance(schedule, Schedule)
     ]
@@ -623,8 +623,12 @@ def stays_right(rows: list[Row], t: int, rank: int) -> bool:
     """
 
     def way(chunk: int) -> Iterator[int]:
-        at = rows[t].destination
-        while onward := [row for row in rows if row.source == at and chunk in row.chunks and row.operation == REDUCE]:
+        at, seen = rows[t].destination, set[int]()
+        while at not in seen:
+            seen.add(at)
+            onward = [row for row in rows if row.source == at and chunk in row.chunks and row.operation == REDUCE]
+            if len(onward) != 1:  # the end, or an exchange: ranks that send each other their sums
+                return
             at = onward[0].destination
             yield at
 

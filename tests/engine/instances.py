@@ -1,27 +1,30 @@
 """Random instances of everything that the engine knows, for the tests."""
+
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from tests.reference import Instance
 
 from fabric.engine import Flows
+from tests.reference import Instance
 
 COEFFICIENTS = (1.0, 1.0, 1.0, 0.5, 1 / 3, 2.0)
 
 
 def random_instance(seed: int) -> Instance:
-    """A random DAG: delays, starts, waits, zero bytes, empty routes, coefficients, caps, repeats, and capacities that change,
-    go to zero and come back."""
+    """A random DAG: delays, starts, waits, zero bytes, empty routes, coefficients, caps, repeats, and capacities
+    that change, go to zero and come back."""
     rng = np.random.default_rng(seed)
     count, capacities = int(rng.integers(2, 40)), int(rng.integers(1, 9))
     capacity = rng.choice([1.0, 2.0, 3.0, 5.0, 10.0], capacities)
     routes = [_route(rng, capacities) for _ in range(count)]
     few = bool(rng.integers(2))  # few sizes make ties
     sizes = rng.choice([0.0, 1.0, 2.0, 4.0], count) if few else rng.uniform(0, 10, count) * (rng.random(count) > 0.1)
-    waits = [sorted({int(rng.integers(flow)) for _ in range(int(rng.integers(3)))} if flow and rng.random() < 0.6 else set())
-             for flow in range(count)]
+    waits = [
+        sorted({int(rng.integers(flow)) for _ in range(int(rng.integers(3)))} if flow and rng.random() < 0.6 else set())
+        for flow in range(count)
+    ]
     events = []
     if rng.random() < 0.5:
         for _ in range(int(rng.integers(1, 4))):
@@ -64,8 +67,11 @@ def switch(ports: int, sizes: np.ndarray | float, capacity: float = 1e9) -> Flow
     source, target = source[source != target], target[source != target]
     routes = np.stack([source, ports + target], 1)
     count = len(source)
-    return Flows.build(np.full(2 * ports, capacity), np.broadcast_to(np.asarray(sizes, float), count),
-                       (np.arange(count + 1) * 2, routes.ravel()))
+    return Flows.build(
+        np.full(2 * ports, capacity),
+        np.broadcast_to(np.asarray(sizes, float), count),
+        (np.arange(count + 1) * 2, routes.ravel()),
+    )
 
 
 def _route(rng: np.random.Generator, capacities: int) -> dict[int, float]:

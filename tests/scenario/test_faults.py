@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import topologies
+from fabric.collectives import ALGORITHMS
 
 from .samples import CASE, faults, with_case
 
@@ -114,11 +115,15 @@ def _moe(old: str, new: str) -> str:
         (with_case("groups: every"), "7:13: groups: expected all, a number of ranks, or lists of ranks, not 'every'"),
         # Collectives and algorithms.
         (with_case("algorithm: rinq"), "7:16: algorithm: unknown algorithm of all_reduce 'rinq' (did you mean ring?); known: "
-         "auto, bucket, hierarchical, mesh, rdh, ring"),
+         + ", ".join(sorted(["auto", *ALGORITHMS["all_reduce"]]))),
         (with_case("algorithm: {name: ring, cycle: 1}"), "7:29: algorithm: unknown option of ring 'cycle' (did you mean "
-         "cycles?); known: cycles, directions, weights"),
+         "cycles?); known: cycles, directions, slices, weights"),
         (with_case("algorithm: {name: ring, cycles: two}"), "7:37: algorithm.cycles: expected a whole number, not 'two'"),
-        (with_case("algorithm: {name: auto, cycles: 1}"), "7:29: algorithm: auto takes no options"),
+        (with_case("algorithm: {name: auto, cycles: 1}"), "7:29: algorithm: unknown option of auto 'cycles'; known: "
+         "slices"),
+        (with_case("algorithm: {name: ring, slices: 0}"), "7:37: algorithm.slices: expected at least 1, not 0"),
+        (with_case("algorithm: {name: auto, root: x}", collective="bcast"),
+         "7:35: algorithm.root: expected a whole number, not 'x'"),
         (with_case(f"moe: {MOE}"), "7:5: collective all_reduce takes 'sizes', not 'moe'"),
         (with_case("matrix: [[0, 1 B], [0, 0]]"), "7:5: collective all_reduce takes 'sizes', not 'matrix'"),
         # MoE.

@@ -1,0 +1,86 @@
+"""How many bytes/s of an all_reduce every rank should be the root of.
+
+Every rank alike is best on a fabric that is alike everywhere. In general an all_reduce is free to choose: trees of rates
+w_r, from roots r, fit if and only if the rates of the roots outside any set of nodes X that holds a rank do not exceed what
+leads into X, for every link in its own direction (to spread the sums) and in the other (to collect them). The most that fits
+is a linear program with one row for each X; rows are added as maximum flows find that they are violated. A rank with fewer
+links than others is then the root of more.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..bounds.allgather import reach
+from .hops import Wires
+
+I64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+ROUNDS = 60
+LARGEST_DENOMINATOR = 10_000
+BETTER = 1 + 1e-6
+"""Rates of their own have to be this much better than equal ones: equal ones keep the fabric's symmetries."""
+
+
+def best_rates(wires: Wires, equal: Fraction) -> list[Fraction]:
+    """Bytes/s from each rank; `equal` for every rank, which fits, where no others are better in all."""
+    ranks = len(wires.ranks)
+    found = _freely(wires)
+    return found if found is not None and sum(found) > equal * ranks * Fraction(BETTER) else [equal] * ranks
+
+
+def _freely(wires: Wires) -> list[Fraction] | None:
+    """The rates with the largest sum; None where they cannot be found in few rounds and small fractions."""
+    from scipy.optimize import linprog
+
+    scale = float(wires.capacity.max())
+    sides = (wires, wires.turn())
+    inside = [np.arange(wires.nodes) == node for node in wires.ranks]
+    rows = [(side, one) for side in sides for one in inside]
+    matrix = [~one[wires.ranks] for _, one in rows]
+    right = [_into(side, one) / scale for side, one in rows]
+    ranks = len(wires.ranks)
+    for _ in range(ROUNDS):
+        # Of equal sums one whose largest rate is small: the last variable, at a price that does not change the sum.
+        bounded = np.hstack((np.eye(ranks), -np.ones((ranks, 1))))
+        upper = np.vstack((np.hstack((np.array(matrix, dtype=float), np.zeros((len(matrix), 1)))), bounded))
+        price = np.append(-np.ones(ranks), 1e-6)
+        solution = linprog(price, A_ub=upper, b_ub=np.concatenate((right, np.zeros(ranks))), method="highs")
+        if solution.x is None:
+            return None
+        unit = Fraction(float(wires.capacity[wires.capacity > 0].min()))
+        share = Fraction(scale) / unit
+        rates = [Fraction(float(x) * float(share)).limit_denominator(LARGEST_DENOMINATOR) * unit for x in solution.x[:ranks]]
+        violated = _violated(sides, rates)
+        if violated is None:
+            return None
+        if not violated:
+            return rates
+        for side, one in violated:
+            matrix.append(~one[wires.ranks])
+            right.append(_into(side, one) / scale)
+    return None
+
+
+def _into(wires: Wires, inside: Bools) -> float:
+    return float(wires.capacity[inside[wires.destination] & ~inside[wires.source]].sum())
+
+
+def _violated(sides: tuple[Wires, Wires], rates: list[Fraction]) -> list[tuple[Wires, Bools]] | None:
+    """Sets of nodes that the roots outside of them cannot serve; empty where the rates fit; None where numbers get too large."""
+    found: list[tuple[Wires, Bools]] = []
+    for side in sides:
+        capacity = [Fraction(value) for value in side.capacity.tolist()]
+        over = lcm(*(value.denominator for value in {*capacity, *rates}))
+        whole = np.array([int(value * over) for value in capacity], dtype=object)
+        roots = np.array([int(value * over) for value in rates], dtype=object)
+        cuts = reach(side.nodes, side.source, side.destination, whole, side.ranks, roots)
+        if cuts is None:
+            return None
+        found += [(side, ~cut) for cut in cuts]
+    return found

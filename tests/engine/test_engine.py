@@ -1,0 +1,184 @@
+"""Small instances with answers written out, stepping, symmetry, and what is refused."""
+
+import math
+
+import numpy as np
+import pytest
+
+from fabric.engine import Engine, Flows, refine, solve
+from fabric.errors import InputError
+from tests.engine.instances import switch
+
+
+def finish(*args, **options):
+    return solve(Flows.build(*args, **options), kernel="python", verify=True).finish.tolist()
+
+
+def test_two_flows_share_a_capacity():
+    assert finish([1.0], [1.0, 2.0], [[0], [0]]) == [2.0, 3.0]
+
+
+def test_a_long_flow_yields_where_it_must():
+    # Parking lot: long at 1/2 with each short; the shorts of 1, 2 and 3 leave at 2 (both halves), then long has 1 -
+    # 2/2 = 0 left
+    assert finish([1.0, 1.0], [1.0, 1.0, 2.0], [[0, 1], [0], [1]]) == [2.0, 2.0, 3.0]
+
+
+def test_coefficients_take_more_than_they_carry():
+    # Reads twice what it sends: 2 x + y <= 3 with x = y, so both at 1
+    assert finish([3.0], [1.0, 1.0], [[0], [0]], coefficients=[[2.0], [1.0]]) == [1.0, 1.0]
+
+
+def test_a_cap_leaves_the_rest_to_others():
+    assert finish([1.0], [0.25, 0.75], [[0], [0]], flow_cap=[0.25, math.inf]) == [1.0, 1.0]
+
+
+def test_waits_delays_and_nothing_to_send():
+    # 1 s on the capacity, then an empty flow delayed by 0.5 s, then one without a route after 0.25 s more
+    assert finish([1.0], [1.0, 0.0, 5.0], [[0], [0], []], waits=[[], [0], [1]], delay=[0, 0.5, 0.25]) == [
+        1.0,
+        1.5,
+        1.75,
+    ]
+
+
+def test_a_capacity_that_goes_and_comes_back():
+    assert finish([1.0], [2.0], [[0]], events=[(1.0, 0, 0.0), (5.0, 0, 0.5)]) == [7.0]
+
+
+def test_repeats_are_leapt_over():
+    flows = Flows.build([1.0, 1.0], [1.0, 1.0], [[0], [1]], delay=0.5, repeat=1_000_000)
+    engine = Engine(flows, kernel="python")
+    engine.advance()
+    outcome = engine.outcome()
+    assert outcome.finish.tolist() == [1.5e6, 1.5e6]
+    assert outcome.epochs == 1_000_000
+    assert outcome.carried.tolist() == [1e6, 1e6]
+    assert outcome.busy.tolist() == [1e6, 1e6]
+    assert outcome.full.tolist() == [1e6, 1e6]
+
+
+def test_repeats_meet_an_event_between():
+    # 1 s sending, 0.5 s delay; at 100 s (66 rounds done at 99 s, 0.5 s of sending) the capacity doubles: 3.5 bytes
+    # and 3 delays left
+    flows = Flows.build([1.0], [1.0], [[0]], delay=0.5, repeat=70, events=[(100.0, 0, 2.0)])
+    assert solve(flows, kernel="python").finish[0] == pytest.approx(100 + 3.5 / 2 + 3 * 0.5, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("flows", "epochs"),
+    [
+        (switch(8, 1e6), 1),  # all alike: all end together
+        # port i sends 7 sizes, each capacity sees ties only
+        (switch(8, np.tile([1e6, 2e6, 3e6, 4e6, 5e6, 6e6, 7e6], 8)), 7),
+    ],
+)
+def test_ties_complete_together(flows, epochs):
+    assert solve(flows, kernel="exact", symmetry="off").epochs >= 1
+    assert solve(flows, kernel="python", symmetry="off").epochs == solve(flows, kernel="exact", symmetry="off").epochs
+    if epochs == 1:
+        assert solve(flows, kernel="python", symmetry="off").epochs == 1
+
+
+def test_ties_survive_odd_capacities():
+    # 143 equal flows on each of 288 capacities of an awkward size: one epoch, one finish
+    outcome = solve(switch(144, 1e6, 1e11 / 7), symmetry="off", kernel="python")
+    assert outcome.epochs == 1
+    assert len(np.unique(outcome.finish)) == 1
+
+
+def test_a_symmetric_exchange_is_one_flow():
+    flows = switch(90, 1e6)
+    outcome = solve(flows)
+    assert (outcome.classes, outcome.flows, outcome.epochs) == (1, 90 * 89, 1)
+    np.testing.assert_allclose(outcome.finish, 89 * 1e6 / 1e9, rtol=1e-15)
+    np.testing.assert_allclose(outcome.carried, 89e6)
+    np.testing.assert_allclose(outcome.full, outcome.time)
+
+
+def test_one_slow_capacity_leaves_three_classes():
+    # Flows that leave the slow port, flows that enter its machine's other side, and all others: the switch sees 3
+    # kinds at most 4
+    flows = switch(90, 1e6)
+    slow = flows.capacity.copy()
+    slow[0] /= 2
+    classes = refine(Flows.build(slow, flows.bytes, (flows.route_ptr, flows.route_ids)))
+    assert classes is not None
+    assert classes.flows <= 4
+    outcome = solve(Flows.build(slow, flows.bytes, (flows.route_ptr, flows.route_ids)))
+    assert outcome.time == pytest.approx(2 * 89e6 / 1e9, rel=1e-12)
+
+
+def test_labels_keep_flows_apart():
+    flows = Flows.build([1.0], [1.0, 1.0], [[0], [0]], label=[0, 1])
+    classes = refine(flows)
+    assert classes is not None
+    assert classes.flows == 2
+
+
+def test_advance_stops_where_asked():
+    engine = Engine(Flows.build([1.0, 1.0], [1.0, 2.0], [[0], [1]]), watch=[0])
+    assert engine.advance(0.5)[0::2] == (0.5, "until")
+    progress = engine.advance()
+    assert (progress.time, progress.completed.tolist(), progress.state) == (1.0, [0], "watched")
+    assert engine.advance().state == "done"
+    assert engine.outcome().finish.tolist() == [1.0, 2.0]
+
+
+def test_held_flows_wait_for_release_and_capacities_for_their_setting():
+    engine = Engine(Flows.build([1.0], [1.0, 1.0], [[0], [0]]), held=[1])
+    assert engine.advance(4.0).state == "stalled"
+    assert engine.time == 4.0
+    engine.release([1])
+    engine.set_capacity(0, 0.5)
+    assert engine.advance().state == "done"
+    assert engine.outcome().finish.tolist() == [1.0, 6.0]
+
+
+def test_a_stall_names_flows_and_capacities():
+    flows = Flows.build([1.0, 0.0], [1.0, 1.0, 1.0], [[0], [0, 1], [0]], waits=[[], [], [1]])
+    outcome = solve(flows)
+    assert outcome.finish[0] == 1.0
+    assert np.isnan(outcome.finish[1:]).all()
+    assert outcome.stalls == ("flow 1 has no bandwidth on capacity 1", "flow 2 waits for flow 1")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bytes": [1.0, -1.0]}, r"bytes\[1\] is -1.0"),
+        ({"bytes": [1.0, math.nan]}, r"bytes\[1\] is nan"),
+        ({"bytes": ["a", "b"]}, "bytes: expected numbers"),
+        ({"capacity": [math.inf]}, r"capacity\[0\] is inf"),
+        ({"capacity": [-1.0]}, r"capacity\[0\] is -1.0"),
+        ({"routes": [[0], [1]]}, r"route_ids\[1\] is 1: expected a capacity 0..0"),
+        ({"routes": [[0]]}, "routes: expected 2 lists, one per flow, got 1"),
+        ({"coefficients": [[0.0], [1.0]]}, r"route_coef\[0\] is 0.0"),
+        ({"delay": [0.0, math.inf]}, r"delay\[1\] is inf"),
+        ({"delay": [0.0]}, "delay: expected 2 values"),
+        ({"flow_cap": [1.0, 0.0]}, r"flow_cap\[1\] is 0.0"),
+        ({"repeat": [0, 1]}, r"repeat\[0\] is 0"),
+        ({"waits": [[1], [0]]}, "waits form a cycle: flow 0 waits for flow 1 waits for flow 0"),
+        ({"waits": [[], [2]]}, r"wait_ids\[0\] is 2: expected a flow 0..1"),
+        ({"events": [(1.0, 3, 1.0)]}, r"event_id\[0\] is 3"),
+        ({"events": [(math.nan, 0, 1.0)]}, r"event_time\[0\] is nan"),
+    ],
+)
+def test_refused_with_array_and_index(change, message):
+    given = {"capacity": [1.0], "bytes": [1.0, 1.0], "routes": [[0], [0]]} | change
+    with pytest.raises(InputError, match=message):
+        Flows.build(given.pop("capacity"), given.pop("bytes"), given.pop("routes"), **given)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kernel": "numbra"}, "unknown kernel 'numbra' .did you mean numba"),
+        ({"method": "ful"}, "did you mean full"),
+        ({"tolerance": -1.0}, "tolerance is -1.0"),
+        ({"watch": [7]}, "watch: flow 7 does not exist"),
+    ],
+)
+def test_options_refused(options, message):
+    with pytest.raises(InputError, match=message):
+        Engine(Flows.build([1.0], [1.0], [[0]]), **options)
