@@ -12,7 +12,7 @@ from .engine.flows import Flows
 from .errors import InputError
 from .network import Network
 from .routing import Routes, Rule, find_routes
-from .schedule import REDUCE, Schedule, pointers, ranges
+from .schedule import REDUCE, FixedRoutes, Schedule, pointers, ranges
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -59,8 +59,16 @@ class Traffic:
 def route_traffic(network: Network, placements: Sequence[Placement], rule: Rule | None = None) -> Traffic:
     """Find the route of every distinct pair of ranks that exchanges anything.
 
-    In a folded cluster a rank of a NEAR or FAR machine has the number of that place plus once or twice the ranks.
+    A schedule with routes of its own takes those. In a folded cluster a rank of a NEAR or FAR machine has the number of that
+    place plus once or twice the ranks. Raises InputError for routes that do not join the ranks.
     """
+    if any(placed.schedule.routes is not None for placed in placements):
+        return _joined(
+            [
+                _fixed(network, p, p.schedule.routes) if p.schedule.routes else route_traffic(network, [p], rule)
+                for p in placements
+            ]
+        )
     source = np.concatenate([placed.ranks[placed.schedule.source] for placed in placements])
     destination = np.concatenate([placed.ranks[placed.schedule.destination] for placed in placements])
     if any((placed.schedule.image is None) == bool(network.pods) for placed in placements):
@@ -70,6 +78,26 @@ def route_traffic(network: Network, placements: Sequence[Placement], rule: Rule 
     ends = int(destination.max(initial=0)) + 1
     pairs, inverse = np.unique(source * ends + destination, return_inverse=True)
     return Traffic(find_routes(network, pairs // ends, pairs % ends, rule), inverse.astype(np.int64))
+
+
+def _fixed(network: Network, placed: Placement, routes: FixedRoutes) -> Traffic:
+    """The routes that a schedule was made for, if it runs where it was made for."""
+    first, last = routes.links[routes.ptr[:-1]][routes.of], routes.links[routes.ptr[1:] - 1][routes.of]
+    starts, ends = placed.ranks[placed.schedule.source], placed.ranks[placed.schedule.destination]
+    known = network.links > int(routes.links.max(initial=0))
+    if not known or (network.source[first] != starts).any() or (network.destination[last] != ends).any():
+        raise InputError(f"the schedule {placed.schedule.algorithm} was made for another fabric or for other ranks of it")
+    latency = np.add.reduceat(network.latency[routes.links], routes.ptr[:-1]) if len(routes.links) else np.empty(0)
+    efa = np.add.reduceat(network.crosses_nic[routes.links].astype(np.int64), routes.ptr[:-1]) > 0
+    return Traffic(Routes(routes.ptr, routes.links, np.ones(len(routes.links)), latency, efa), routes.of.astype(np.int64))
+
+
+def _joined(parts: Sequence[Traffic]) -> Traffic:
+    """The traffic of several placements as that of all of them."""
+    offsets = np.cumsum([0] + [len(part.routes.latency) for part in parts])
+    columns = [np.concatenate([getattr(part.routes, name) for part in parts]) for name in ("links", "share", "latency", "efa")]
+    ptr = pointers(np.concatenate([np.diff(part.routes.ptr) for part in parts]))
+    return Traffic(Routes(ptr, *columns), np.concatenate([part.pair + offset for part, offset in zip(parts, offsets)]))
 
 
 def bind(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> Flows:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from .version import VERSION
 if TYPE_CHECKING:
     import networkx as nx
 
+    from .output import Staging
     from .result import Run
     from .scenario import Scenario
 
@@ -63,6 +64,7 @@ def command() -> None:
 @click.option("--compute", type=click.Choice(["file", "zero"]), help="With --schedule: its compute as it says, or none.")
 @click.option("-o", "--output", metavar="DIR", help="Write results.json, results.csv, scenario.yaml and the plots there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of tables.")
+@click.option("--algorithm", metavar="NAME", help="Override the algorithm of every case; all compares all that apply.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY.PATH=VALUE", help="Override a value of the scenario.")
 @click.option("--verify", is_flag=True, help="Certify max-min fairness in every epoch.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -76,6 +78,7 @@ def run(
     compute: str | None,
     output: str | None,
     as_json: bool,
+    algorithm: str | None,
     overrides: tuple[str, ...],
     verify: bool,
     quiet: bool,
@@ -83,12 +86,11 @@ def run(
 ) -> None:
     """Run a SCENARIO: the name of one that ships, a path, or - for standard input. Or run a schedule file on a topology."""
     from .output import whole_folder
-    from .report import tables, to_csv
+    from .report import tables
     from .runner import load, run_scenario
     from .scenario import resolved
 
-    if verify:
-        overrides = (*overrides, "verify=true")
+    overrides = (*overrides, *(["verify=true"] if verify else []), *([f"algorithm={algorithm}"] if algorithm else []))
     loaded: Scenario
     work: Callable[[Callable[[str], None]], Run]
     if schedule is None:
@@ -113,16 +115,23 @@ def run(
         if staging is not None:
             if schedule is None:
                 staging.write("scenario.yaml", resolved(loaded))
-            staging.write("results.json", json.dumps(finished.to_dict(links), indent=2, allow_nan=False) + "\n")
-            staging.write("results.csv", to_csv(finished.results))
-            if loaded.plots:
-                from plots import save
-
-                save(loaded.plots, finished.results, staging.folder)
+            _write(staging, finished, loaded.plots, links)
     if as_json:
         click.echo(json.dumps(finished.to_dict(links), indent=2, allow_nan=False))
     else:
         click.echo(tables(finished.results, links), nl=False)
+
+
+def _write(staging: Staging, finished: Run, plots: Sequence[str], links: int) -> None:
+    """The results and the plots of a run."""
+    from .report import to_csv
+
+    staging.write("results.json", json.dumps(finished.to_dict(links), indent=2, allow_nan=False) + "\n")
+    staging.write("results.csv", to_csv(finished.results))
+    if plots:
+        from plots import save
+
+        save(plots, finished.results, staging.folder)
 
 
 def _ranks(text: str | None) -> list[int] | None:
@@ -204,6 +213,34 @@ def topology(
 
     facts = describe(Network(graph))
     click.echo(json.dumps(asdict(facts), indent=2) if as_json else text(facts), nl=as_json)
+
+
+@command.command()
+@click.argument("collective")
+@click.option("--topology", required=True, metavar="NAME", help="A builder, or a file of your own.")
+@click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the builder.")
+@click.option("--sizes", default="1 KiB..1 GiB x4", show_default=True, help="The range of sizes, as in a scenario.")
+@click.option("--nccl", metavar="FILE", help="Write the CSV of NCCL's tuner plugin too; - for standard output.")
+@click.option("-o", "--output", metavar="DIR", help="Write results.json, results.csv and the plots there.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def tune(
+    collective: str, topology: str, parameters: tuple[str, ...], sizes: str, nccl: str | None, output: str | None, quiet: bool
+) -> None:
+    """Find the fastest algorithm of a COLLECTIVE by size, and where one takes over from another."""
+    from .output import whole_file, whole_folder
+    from .result import Run
+    from .tune import nccl_csv, text
+    from .tune import tune as find
+
+    with whole_folder(output) if output else nullcontext() as staging:
+        with _progress(quiet, False) as say:
+            found = find(topology, collective, sizes, parameters, say)
+        table = None if nccl is None else nccl_csv(found)
+        if staging is not None:
+            _write(staging, Run("tune", VERSION, found.rows), ["latency", "busbw"], 5)
+        if nccl not in (None, "-"):
+            whole_file(str(nccl), lambda path: path.write_text(str(table), encoding="utf-8"))
+    click.echo(text(found) if nccl != "-" else table, nl=False)
 
 
 @command.command()

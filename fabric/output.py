@@ -46,7 +46,7 @@ def whole_folder(target: str | Path) -> Iterator[Staging]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def whole_file(target: str | Path, write: Callable[[Path], None]) -> None:
+def whole_file(target: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file that takes its name only when it is complete. Raises InputError if it cannot be written."""
     wanted = Path(target)
     with _writing(wanted):

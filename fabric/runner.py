@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies import with_efficiency
+from topologies.parts import MOST_CHIPS
 
 from .bind import Overheads, Placement, Traffic, bind, route_traffic
-from .bounds import bounds_at, find_limits, lower_bounds
+from .bounds import Limit, bounds_at, find_limits, lower_bounds
 from .collectives import applicable, build, smaller
 from .collectives.conditions import prove
 from .engine import Flows
 from .errors import InputError, unknown
+from .folding import check_folding
 from .layout import Layout, NotApplicable
 from .network import Network
 from .result import Bound, Result, Run
@@ -42,6 +44,7 @@ F64 = NDArray[np.float64]
 Progress = Callable[[str], None]
 
 ROUNDING = 1e-9  # times that differ by less are equal
+PAIR_ABOVE = 32  # ranks of a machine of which two prove a folded schedule; of smaller machines three or four do
 PROVE_AT_MOST = 400_000  # chunks moved, about 0.5 s; beyond it a smaller schedule of the same kind is proved
 
 
@@ -154,14 +157,35 @@ class CaseRun:
     # --- collectives of one size --------------------------------------------------------------------------------------
 
     def _sizes(self) -> Iterator[Result]:
+        for size in self.case.sizes or []:
+            if self.case.algorithm.name == "all":
+                yield from self.every(size)
+            else:
+                yield self.fastest(size)
+
+    def fastest(self, size: float) -> Result:
+        """The row of the algorithm that is asked for, or of the fastest one that applies."""
+        prepared, limits = self._candidates
+        return self._fastest(prepared, [one.scaled(size) for one in prepared], bounds_at(limits, size))
+
+    def every(self, size: float) -> Iterator[Result]:
+        """A row for each algorithm that applies, the fastest first."""
+        prepared, limits = self._candidates
+        bounds, scaled = bounds_at(limits, size), [one.scaled(size) for one in prepared]
+        flows = [bind(self.network, placed, one.traffic, self.overheads) for one, placed in zip(prepared, scaled)]
+        rows = [self._measure(*one, bounds) for one in zip(prepared, scaled, flows)]
+        yield from sorted(rows, key=lambda row: row.time)
+
+    @cached_property
+    def _candidates(self) -> tuple[list[Prepared], list[Limit]]:
+        """The algorithms asked for, and what no algorithm can beat; both for any size."""
         prepared = [self._prepare(schedules) for schedules in self._schedules()]
         first = [placed.schedule for placed in prepared[0].placements]
         matrices = [schedule.matrix for schedule in first] if self.case.collective == "permute" else None
         limits = find_limits(
             self.network, self.case.collective, self.groups, matrix=matrices, root=first[0].root, overheads=self.overheads
         )
-        for size in self.case.sizes or []:
-            yield self._fastest(prepared, [one.scaled(size) for one in prepared], bounds_at(limits, size))
+        return prepared, limits
 
     def _fastest(self, prepared: list[Prepared], scaled: list[list[Placement]], bounds: list[Bound], **about: Any) -> Result:
         """The row of the fastest algorithm; ties go to fewer steps. Those that cannot win are not run."""
@@ -188,7 +212,7 @@ class CaseRun:
         wanted = self.case.algorithm
         options |= wanted.parameters
         try:
-            if wanted.name == "auto":
+            if wanted.name in ("auto", "all"):
                 return dict(applicable(collective, layout, **options))
             return {wanted.name: build(collective, wanted.name, layout, **options)}
         except (NotApplicable, InputError) as reason:
@@ -259,9 +283,14 @@ class CaseRun:
         if len(schedule.chunk_ids) <= PROVE_AT_MOST and schedule.image is None:
             return str(prove(schedule))
         layout = smaller(self.network.layout(group))
+        if schedule.image is not None and layout.inner is not None and layout.inner.ranks > PAIR_ABOVE:
+            layout = replace(layout, servers=2, ranks=2 * layout.inner.ranks)
         root = {"root": 0} if "root" in schedule.options else {}  # ranks are counted from it, so any will do
         same = build(schedule.collective, schedule.algorithm, layout, **{**schedule.options, **root})
-        return f"{prove(same)} (the same algorithm on {layout.ranks} ranks)"
+        proof = f"{prove(same)} (the same algorithm on {layout.ranks} ranks)"
+        if schedule.image is not None and self.scenario.verify:
+            proof += f"; {check_folding(self.network.graph, schedule, self.rule, self.overheads)}"
+        return proof
 
     def _measure(
         self, prepared: Prepared, placements: list[Placement], flows: Flows, bounds: list[Bound], **about: Any
@@ -282,9 +311,11 @@ class CaseRun:
     def _groups(self) -> list[I64]:
         groups = self.case.groups
         if self.network.pods and (groups != "all" or self.case.sizes is None):
+            ranks = self.network.ranks * self.network.graph.graph["servers"]
             raise InputError(
-                f"{self._where()}: a folded cluster runs one collective of equal sizes on all its ranks; replica groups, "
-                "mixture-of-experts layers and matrices need every rank: set fold: false on a cluster that is small enough"
+                f"{self._where()}: a folded cluster runs one collective of equal sizes on all its ranks. Replica groups, "
+                "mixture-of-experts layers and matrices set ranks apart: they need fold: false, which builds up to "
+                f"{MOST_CHIPS:,} chips, and a matrix of {ranks:,} ranks alone would take {8 * ranks**2 / 2**30:,.0f} GiB"
             )
         if groups == "all":
             return [np.arange(self.network.ranks)]

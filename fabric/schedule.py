@@ -46,6 +46,18 @@ PERSONAL = ("all_to_all", "all_to_all_v", "permute")
 
 
 @dataclass(frozen=True, eq=False)
+class FixedRoutes:
+    """The routes for which a schedule was made, on one fabric and some of its ranks; they overrule the routing rule.
+
+    of: [T] which of R routes a transfer takes. ptr [R + 1], links: CSR of the network's link ids, in order.
+    """
+
+    of: I32
+    ptr: I64
+    links: I64
+
+
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """T transfers between `ranks` ranks, each of at least one chunk. Arrays only; see the module for what they mean.
 
@@ -75,6 +87,7 @@ class Schedule:
     image: I32 | None = None  # [T] OWN, NEAR or FAR; None = the cluster is not folded
     share: F64 | None = None  # [T] fraction of the bytes of its chunks that a transfer carries, None = all
     pause: F64 | None = None  # [T] s that it takes besides its bytes (compute), None = 0 each; not scaled with the size
+    routes: FixedRoutes | None = None  # None = by the routing rule
     stated_size: float | None = None  # bytes, where the blocks only add up to it but for rounding
     note: str = ""  # what a report should say of it, e.g. the parts' weights
     options: dict[str, object] = field(default_factory=dict)  # the algorithm's resolved parameters

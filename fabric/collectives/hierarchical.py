@@ -104,10 +104,15 @@ def _hierarchical(
     else:
         stored, between = m, _tier(collective, outer, Layout(m, injection=layout.injection), **options)
     tiers = [(between, g) if stage == "outer" else (inside[stage], stored) for stage in stages]
-    check_count("hierarchical", layout.ranks, sum(tier.transfers * copies for tier, copies in tiers))
+    inner_parts = next(iter(inside.values())).parts
+    check_count(
+        "hierarchical",
+        layout.ranks,
+        sum(tier.transfers * copies for tier, copies in tiers),
+        carried=sum(len(t.chunk_ids) * copies * (len(inner_parts) if t is between else between.chunks) for t, copies in tiers),
+    )
 
     # A block of the tier between the machines is cut into g, one for each rank inside; parts are parts of both tiers.
-    inner_parts = next(iter(inside.values())).parts
     blocks = np.repeat(between.blocks / g, g)
     parts = np.outer(inner_parts, between.parts).ravel()
     chunks = np.arange(len(blocks) * len(parts)).reshape(len(between.blocks), g, len(inner_parts), len(between.parts))

@@ -8,7 +8,8 @@ transfers leave by one link in the order of their steps. Trees are kept on disk,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import cache
-from ..bounds.allgather import reach, worst_cut
+from ..bounds.allgather import worst_cut
 from ..errors import InputError, InternalError
 from ..layout import NotApplicable
 from ..schedule import COPY, REDUCE, Builder, FixedRoutes, Schedule, pointers
-from .hops import Wires
-from .packing import Demand, Forest, Progress, demand_for, pack, stored
+from ..units import format_bandwidth
+from .hops import Wires, find_hops
+from .packing import Demand, Forest, Progress, demand_for, pack
 from .roots import best_rates
 from .timing import Timing, choose_timing
 
@@ -52,33 +54,117 @@ def reduce_scatter(network: Network, ranks: I64, progress: Progress, slices: int
 
 def all_reduce(network: Network, ranks: I64, progress: Progress, slices: int | None = None) -> Schedule:
     """All-reduce along trees that collect, then trees that spread, from the same roots; parameters as for `all_gather`."""
-    _check(network, ranks, slices)
-    wires = Wires.of(network, ranks)
-    equal = min(_equal_rate(network, wires), _equal_rate(network, wires.turn()))
+    wires = _wires(network, ranks, slices)
+    sides = (wires.turn(), wires)
+    equal = min(_equal_rate(network, side) for side in sides)
     progress("optimal: rates of the roots")
-    demand = _feasible(wires, best_rates(wires, equal))
-    dims = _dims(network, ranks)
     try:
-        forests = [_grown(side, demand, dims, progress) for side in (wires.turn(), wires)]
+        forests = _forests(network, sides, best_rates(wires, equal), progress)
     except NotApplicable:
-        demand = _feasible(wires, [equal] * len(ranks))
-        forests = [_grown(side, demand, dims, progress) for side in (wires.turn(), wires)]
+        forests = _forests(network, sides, [equal] * len(ranks), progress)
     count = max(choose_timing(forest, slices).slices for forest in forests)
-    timings = [choose_timing(forest, count) for forest in forests]
-    trees = int(demand.roots.sum())
+    trees = int(forests[0].demand.roots.sum())
     builder = Builder("all_reduce", "optimal", len(ranks), np.full(trees, 1 / trees), np.full(count, 1 / count))
-    return _schedule(builder, list(zip(forests, timings)), np.arange(trees))
+    return _schedule(builder, [(forest, choose_timing(forest, count)) for forest in forests])
 
 
 def _one_way(collective: str, network: Network, ranks: I64, progress: Progress, slices: int | None) -> Schedule:
-    _check(network, ranks, slices)
-    wires = Wires.of(network, ranks)
-    if collective == "reduce_scatter":
-        wires = wires.turn()
-    demand = _feasible(wires, [_equal_rate(network, wires)] * len(ranks))
-    forest = _grown(wires, demand, _dims(network, ranks), progress)
+    wires = _wires(network, ranks, slices)
+    side = wires.turn() if collective == "reduce_scatter" else wires
+    (forest,) = _forests(network, (side,), [_equal_rate(network, side)] * len(ranks), progress)
     timing = choose_timing(forest, slices)
-    count, trees = len(ranks), int(demand.roots[0])
-    parts = np.full(trees * timing.slices, 1 / (trees * timing.slices))
-    builder = Builder(collective, "optimal", count, np.full(count, 1 / count), parts)
-    return _schedule(builder, [(forest, timing)], np.arange(count * trees))
+    parts = int(forest.demand.roots[0]) * timing.slices
+    builder = Builder(collective, "optimal", len(ranks), np.full(len(ranks), 1 / len(ranks)), np.full(parts, 1 / parts))
+    return _schedule(builder, [(forest, timing)])
+
+
+def _wires(network: Network, ranks: I64, slices: int | None) -> Wires:
+    if slices is not None and slices < 1:
+        raise InputError(f"slices has to be at least 1, not {slices}")
+    if network.pods:
+        raise NotApplicable("optimal serves no folded cluster")
+    if len(ranks) < 2:
+        raise NotApplicable("optimal needs at least two ranks")
+    return Wires.of(network, ranks)
+
+
+def _equal_rate(network: Network, wires: Wires) -> Fraction:
+    """Bytes/s from every rank to all others at the same time, the most that any cut allows."""
+    cut = worst_cut(network, wires.ranks, reverse=wires.turned)
+    if not cut.bandwidth:
+        raise NotApplicable("optimal: a rank cannot be reached from the others, or reach none")
+    return cut.bandwidth / cut.inside
+
+
+def _forests(network: Network, sides: Sequence[Wires], rates: list[Fraction], progress: Progress) -> list[Forest]:
+    """Packed trees of the same rates for each side; from the cache where they are there and right."""
+    demand = demand_for(sides, rates, max(len(rates), HOPS // len(rates)))
+    whole = len(rates) == network.ranks and bool((sides[0].ranks == np.arange(network.ranks)).all())
+    dims = tuple(network.graph.graph.get("dims", ())) if whole else ()
+    return [_kept(side, demand, dims, progress) for side in sides]
+
+
+def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress) -> Forest:
+    name = cache.digest(VERSION, wires.source, wires.destination, wires.ranks, demand.roots, demand.capacity, dims)
+    found = cache.load("trees", name)
+    if found is not None:
+        try:
+            forest = Forest(wires, demand, find_hops(wires), found["group"], found["root"], found["hop"])
+            forest.check()
+            return forest
+        except (KeyError, IndexError, ValueError, InternalError):
+            progress("optimal: the trees in the cache are damaged")
+    forest = pack(wires, demand, dims, progress)
+    cache.store("trees", name, {"group": forest.group, "root": forest.root, "hop": forest.hop})
+    return forest
+
+
+def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]]) -> Schedule:
+    """The transfers of trees that collect or spread, one phase after another; tree t's slice s is chunk t * slices + s."""
+    start, ways, route = 0, [], []
+    for forest, timing in phases:
+        hop, step, chunks = _transfers(forest, timing)
+        hops, links = forest.hops, forest.hops.links
+        source, destination, operation = hops.source[hop], hops.destination[hop], COPY
+        if forest.wires.turned:
+            source, destination, operation = destination, source, REDUCE
+            step = timing.steps - 1 - step
+            links = _reversed(links)
+        builder.add(source, destination, chunks, operation, start + step, channel=links[hop, 0])
+        route.append(hop + sum(len(way) for way in ways))
+        ways.append(links)
+        start += timing.steps
+    schedule = builder.build(_note(phases), slices=phases[0][1].slices)
+    used, of = np.unique(np.concatenate(route), return_inverse=True)
+    width = max(way.shape[1] for way in ways)
+    taken = np.concatenate([np.pad(way, ((0, 0), (0, width - way.shape[1])), constant_values=-1) for way in ways])[used]
+    return replace(schedule, routes=FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0]))
+
+
+def _transfers(forest: Forest, timing: Timing) -> tuple[I64, I64, I64]:
+    """[m] hop and step of each transfer, and [m, k] the chunks that go by it; -1 where there are fewer."""
+    whole, slices = forest.whole(), timing.slices
+    tree, rank = np.nonzero(whole.hop >= 0)
+    step = forest.spread(timing.step)[tree, rank].ravel()
+    hop = np.repeat(whole.hop[tree, rank], slices)
+    chunk = (tree[:, np.newaxis] * slices + np.arange(slices)).ravel()
+    order = np.lexsort((chunk, hop, step))
+    hop, step, chunk = hop[order], step[order], chunk[order]
+    first = np.flatnonzero((np.diff(hop, prepend=-1) != 0) | (np.diff(step, prepend=-1) != 0))
+    count = np.diff(np.append(first, len(hop)))
+    chunks = np.full((len(first), int(count.max())), -1, dtype=np.int64)
+    chunks[np.repeat(np.arange(len(first)), count), np.arange(len(hop)) - np.repeat(first, count)] = chunk
+    return hop[first], step[first], chunks
+
+
+def _reversed(links: I64) -> I64:
+    """Ways in the other direction: [H, R], -1 after the last again."""
+    order = np.argsort(links[:, ::-1] < 0, axis=1, kind="stable")
+    return np.take_along_axis(links[:, ::-1], order, axis=1)
+
+
+def _note(phases: Sequence[tuple[Forest, Timing]]) -> str:
+    forest, timing = phases[-1]
+    trees, depth = int(forest.demand.roots.sum()), max(int(one.depth.max()) for one, _ in phases)
+    slices = f" in {timing.slices} slices" * (timing.slices > 1)
+    return f"{trees} trees, at most {depth} hops deep{slices}, together {format_bandwidth(float(forest.demand.rate))}"

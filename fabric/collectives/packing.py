@@ -12,7 +12,7 @@ overloaded, in whole numbers (`Forest.check`). Symmetries of the fabric leave fe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -21,6 +21,7 @@ from math import floor, gcd, lcm
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bounds.allgather import reach
 from ..errors import InternalError
 from ..layout import NotApplicable
 from .growth import Growth
@@ -36,6 +37,9 @@ ATTEMPTS = ((0.1, 0), (0.2, 1), (0.05, 2), (0.1, 3), (0.2, 4), (0.1, 5), (0.05, 
 
 LARGEST = 100_000_000
 """Trees times hops."""
+
+BISECTIONS = 1024
+"""Steps in which a unit that is too small for the trees there may be is enlarged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,18 +100,26 @@ class Forest:
         if len(self.group) == 1:
             return self
         row = {tuple(way): hop for hop, way in enumerate(self.hops.links.tolist())}
-        roots, hops = [], []
+        images = []
         for symmetry in self.group:
             links = np.append(self.wires.image(symmetry), -1)
             image = np.array([row[tuple(way)] for way in links[self.hops.links].tolist()] + [-1])
-            moved = self.wires.place[symmetry[self.wires.ranks]]
-            turned = np.empty_like(self.hop)
-            turned[:, moved] = image[self.hop]
-            roots.append(moved[self.root])
-            hops.append(turned)
-        root = np.concatenate(roots)
+            images.append(image[self.hop])
+        root, hop = self._moved([self.root] * len(self.group), images)
+        return replace(self, group=self.group[:1], root=root, hop=hop)
+
+    def spread(self, values: I64) -> I64:
+        """What is said of the hops of the stored trees, [T, n, ...], for those of all trees."""
+        count = len(self.group)
+        return values if count == 1 else self._moved([self.root] * count, [values] * count)[1]
+
+    def _moved(self, roots: list[I64], values: list[I64]) -> tuple[I64, I64]:
+        """Roots, and values of each rank, taken to where each symmetry moves the ranks; trees by root."""
+        moved = [self.wires.place[symmetry[self.wires.ranks]] for symmetry in self.group]
+        root = np.concatenate([place[one] for place, one in zip(moved, roots)])
+        found = np.concatenate([one[:, np.argsort(place)] for place, one in zip(moved, values)])
         order = np.argsort(root, kind="stable")
-        return replace(self, group=self.group[:1], root=root[order], hop=np.concatenate(hops)[order])
+        return root[order], found[order]
 
     def load(self) -> I64:
         """[L] the trees that each link is in."""
@@ -127,24 +139,36 @@ class Forest:
             raise InternalError("the trees overload a link")
 
 
-def demand_for(wires: Wires, rates: list[Fraction], most: int) -> Demand:
-    """The demand of trees that carry `rates` bytes/s from each rank; the largest unit of which all are multiples.
+def demand_for(sides: Sequence[Wires], rates: list[Fraction], most: int) -> Demand:
+    """The demand of trees that carry `rates` bytes/s from each rank, which fit; the largest unit of which all are multiples.
 
-    At most `most` trees: where more were needed, the unit is larger, links lose what is over, and the rates shrink with it.
-    Whether the demand can be met then has to be tested.
+    sides: the ways round in which the trees are to be packed. most: trees; where more were needed, roots and links lose the
+    fraction of a larger unit that is over, and the rates shrink by as little as makes them fit again.
     """
-    capacity = [Fraction(value) for value in wires.capacity.tolist()]
+    capacity = [Fraction(value) for value in sides[0].capacity.tolist()]
     values = {*capacity, *rates} - {Fraction(0)}
     over = lcm(*(value.denominator for value in values))
     unit = Fraction(gcd(*(int(value * over) for value in values)), over)
     if sum(rates) / unit <= most:
-        return _in_units(unit, rates, capacity)
-    return _in_units(max(Fraction(sum(rates)) / most, min(rate for rate in rates if rate)), rates, capacity)
+        return Demand(unit, *(_in_units(those, unit) for those in (rates, capacity)))
+    roots = np.maximum(_in_units(rates, sum(rates) / most), 1)
+    largest = sum(rates) / int(roots.sum())
+    low, high = 0, BISECTIONS  # the unit is a whole number of largest / BISECTIONS
+    while high - low > 1:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _fits(sides, roots, _in_units(capacity, largest * middle / BISECTIONS)) else (low, middle)
+    if not low:
+        raise NotApplicable(f"optimal: {most} trees are too few for these capacities")
+    return Demand(largest * low / BISECTIONS, roots, _in_units(capacity, largest * low / BISECTIONS))
 
 
-def _in_units(unit: Fraction, rates: list[Fraction], capacity: list[Fraction]) -> Demand:
-    roots, units = ([floor(value / unit) for value in values] for values in (rates, capacity))
-    return Demand(unit, np.array(roots, dtype=np.int64), np.array(units, dtype=np.int64))
+def _in_units(values: Sequence[Fraction], unit: Fraction) -> I64:
+    return np.array([floor(value / unit) for value in values], dtype=np.int64)
+
+
+def _fits(sides: Sequence[Wires], roots: I64, capacity: I64) -> bool:
+    """Whether no cut is in the way of trees from these roots."""
+    return all(reach(one.nodes, one.source, one.destination, capacity, one.ranks, roots) == [] for one in sides)
 
 
 def link_classes(wires: Wires, group: I64) -> tuple[I64, I64]:

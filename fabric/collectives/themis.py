@@ -72,7 +72,9 @@ def _themis(collective: str, layout: Layout, chunks: int, depth: int, shares: Sh
     ways = 2 if any(tier.ring for tier in tiers) else 1
     n, phases = layout.ranks, 2 if collective == "all_reduce" else 1
     steps = sum(ways * (tier.size - 1) if tier.ring else tier.size - 1 for tier in tiers)
-    lines.check_count("themis", n, n * phases * len(orders) * steps)
+    passes = n * phases * len(orders)
+    waits = passes * sum((tier.size - 1) ** 2 for tier in tiers if not tier.ring)
+    lines.check_count("themis", n, passes * steps, waits, carried=passes * ways * (n - 1))
     builder = Builder(collective, "themis", n, blocks=np.full(n, 1 / n), parts=np.repeat(weights, ways) / ways)
     stages = _timetable(tiers, orders, weights)
     scatter, gather = [(stage, REDUCE) for stage in reversed(stages)], [(stage, COPY) for stage in stages]

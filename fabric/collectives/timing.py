@@ -20,10 +20,11 @@ F64 = NDArray[np.float64]
 
 SHORTEST = 0.03
 """Least fraction of the units in a step: shorter steps cost more in delays than they save."""
-GOOD = 1.002
+GOOD = 1.004
+"""A time at which no further slices are tried."""
 SLICES = (1, 2, 3, 4, 6, 8)
-MOVES = 1_500_000
-"""Hops times slices beyond which no further slices are tried."""
+MOVES = 300_000
+"""Hops of all trees times slices, beyond which none are tried."""
 
 
 @dataclass(frozen=True, eq=False)

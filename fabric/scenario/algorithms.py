@@ -16,6 +16,7 @@ from .faults import read_errors
 from .model import Algorithm
 
 AUTO = "auto"
+EVERY = (AUTO, "all")  # no algorithm by name: the fastest of those that apply, or each of them
 GENERIC = {"slices": Annotated[int, Field(ge=1)]}  # options of every algorithm
 
 
@@ -23,10 +24,11 @@ def check_algorithm(collective: str, given: object, at: Path) -> list[Fault]:
     """What is wrong with the algorithm of a case; whether it serves the fabric is not looked at."""
     algorithm = Algorithm.model_validate({"name": given} if isinstance(given, str) else given)
     known = _algorithms(collective)
-    if algorithm.name not in (AUTO, *known):
+    every = EVERY[:1] if collective in ("moe", "all_to_all_v") else EVERY
+    if algorithm.name not in (*every, *known):
         where = at if isinstance(given, str) else (*at, "name")
-        return [Fault(where, unknown(f"algorithm of {collective}", algorithm.name, [AUTO, *known]))]
-    kinds = _kinds(list(known.values()) if algorithm.name == AUTO else [known[algorithm.name]])
+        return [Fault(where, unknown(f"algorithm of {collective}", algorithm.name, [*every, *known]))]
+    kinds = _kinds(list(known.values()) if algorithm.name in EVERY else [known[algorithm.name]])
     faults = []
     for key, value in algorithm.parameters.items():
         if key not in kinds:
@@ -39,7 +41,7 @@ def check_algorithm(collective: str, given: object, at: Path) -> list[Fault]:
 def with_default_options(collective: str, given: object) -> dict[str, Any]:
     """A checked algorithm with the defaults of its options filled in."""
     algorithm: dict[str, Any] = {"name": given} if isinstance(given, str) else dict(given)  # type: ignore[call-overload]
-    if algorithm.setdefault("name", AUTO) == AUTO:
+    if algorithm.setdefault("name", AUTO) in EVERY:
         return algorithm
     options = _options(_algorithms(collective)[algorithm["name"]])
     defaults = {name: option.default for name, option in options.items() if option.default is not None}

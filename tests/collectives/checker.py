@@ -77,6 +77,8 @@ def transfer_bytes(schedule: Schedule) -> list[Fraction]:
     """Exact bytes of each transfer, for schedules whose blocks and parts are simple fractions of one byte."""
     blocks, parts = ([Fraction(x).limit_denominator(10**6) for x in xs] for xs in (schedule.blocks, schedule.parts))
     assert sum(parts) == 1
+    if len(set(blocks)) == len(set(parts)) == 1:
+        return [blocks[0] * parts[0] * len(chunks) for chunks in chunks_of(schedule)]
     return [
         sum((blocks[c // len(parts)] * parts[c % len(parts)] for c in chunks), Fraction()) for chunks in chunks_of(schedule)
     ]

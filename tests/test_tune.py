@@ -1,0 +1,90 @@
+"""The fastest algorithm by size."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fabric.cli import main
+from fabric.errors import InputError
+from fabric.runner import CaseRun, one_case
+from fabric.tune import CLOSE, NCCL_COLUMNS, nccl_csv, size_text, tune
+
+SIZES = "4 KiB..16 MiB x64"
+
+
+@pytest.fixture(scope="module")
+def tuning():  # type: ignore[no-untyped-def]
+    return tune("trn2", "all_reduce", SIZES)
+
+
+def test_ranges_cover_all_sizes_and_change_algorithm(tuning) -> None:  # type: ignore[no-untyped-def]
+    assert (tuning.ranges[0].first, tuning.ranges[-1].last) == (4 * 2**10, 16 * 2**20)
+    for before, after in pairwise(tuning.ranges):
+        assert before.last == after.first
+        assert before.algorithm != after.algorithm
+
+
+def test_at_a_crossover_the_two_are_as_fast(tuning) -> None:  # type: ignore[no-untyped-def]
+    """Between two sizes 1 % apart the faster one changes, so at either the other is at most that much slower."""
+    for before, after in pairwise(tuning.ranges):
+        size = before.last
+        times = {}
+        for name in (before.algorithm, after.algorithm):
+            scenario = one_case("trn2", "trn2", {"collective": "all_reduce", "algorithm": name, "sizes": f"{size:.0f} B"})
+            times[name] = CaseRun(scenario, 0, lambda text: None).fastest(size).time
+        assert times[after.algorithm] <= times[before.algorithm] <= times[after.algorithm] * CLOSE
+
+
+def test_every_size_has_every_algorithm_and_the_fastest_wins(tuning) -> None:  # type: ignore[no-untyped-def]
+    sizes = sorted({row.size for row in tuning.rows})
+    assert len(sizes) == 3
+    for size in sizes:
+        rows = [row for row in tuning.rows if row.size == size]
+        assert {"ring", "mesh", "rdh", "bucket"} <= {row.algorithm for row in rows}
+        mine = next(one for one in reversed(tuning.ranges) if one.first <= size)
+        assert min(row.time for row in rows) == pytest.approx(
+            next(row.time for row in rows if row.algorithm == mine.algorithm), rel=1e-9
+        )
+
+
+def test_nccl_is_told_only_what_it_knows(tuning) -> None:  # type: ignore[no-untyped-def]
+    rows = list(csv.DictReader(nccl_csv(tuning).splitlines()))
+    assert list(rows[0]) == NCCL_COLUMNS.split(",")
+    assert {row["algorithm"] for row in rows} <= {"ring", "tree", "pat"}
+    assert [int(row["min_bytes"]) for row in rows] == [0, *(int(row["max_bytes"]) + 1 for row in rows[:-1])]
+    assert rows[0]["nRanks"] == "16"
+
+
+def test_a_collective_that_nccl_does_not_tune_is_refused() -> None:
+    with pytest.raises(InputError, match="knows no all_to_all"):
+        nccl_csv(tune("trn2", "all_to_all", "1 KiB..4 KiB x4"))
+
+
+def test_one_size_is_no_range() -> None:
+    with pytest.raises(InputError, match="at least two sizes"):
+        tune("trn2", "all_reduce", "1 KiB")
+
+
+@pytest.mark.parametrize("size", [1.0, 1023.0, 1024.0, 54.1 * 2**10, 2.0**20, 2.0**30])
+def test_sizes_have_three_digits(size: float) -> None:
+    number, unit = size_text(size).split()
+    assert float(number) * {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit] == pytest.approx(size, rel=5e-3)
+
+
+def test_the_command_writes_all_or_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["fabric-sim", "tune", "all_gather", "--topology", "trn2", "--sizes", "1 KiB..1 MiB x32", "-o", "out"]
+    monkeypatch.setattr(sys, "argv", [*command, "--nccl", "tuner.csv"])
+    assert main() == 0
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "busbw.png", "latency.png", "results.csv", "results.json",
+    ]  # fmt: skip
+    assert (tmp_path / "tuner.csv").read_text().startswith(NCCL_COLUMNS)
+    monkeypatch.setattr(sys, "argv", [*command[:2], "all_gahter", *command[3:-1], "other"])
+    assert main() == 2
+    assert not (tmp_path / "other").exists()
