@@ -20,7 +20,7 @@ from time import perf_counter
 from typing import Any
 
 from fabric.engine import Engine
-from fabric.engine.cases import read_case
+from fabric.flow_cases import read_case
 
 NAMES = (
     "w6_a2a_switch144_lognormal",

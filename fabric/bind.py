@@ -101,9 +101,12 @@ def _joined(parts: Sequence[Traffic]) -> Traffic:
 
 
 def bind(network: Network, placements: Sequence[Placement], traffic: Traffic, overheads: Overheads) -> Flows:
-    """The flows of some placements that run at the same time: one per transfer, placement after placement."""
+    """The flows of some placements that run at the same time: one per transfer, placement after placement.
+
+    The streams of a transfer are alike in all, so one of them is run, which loads its links so many times.
+    """
     schedules = [placed.schedule for placed in placements]
-    sizes = np.concatenate([schedule.bytes for schedule in schedules])
+    sizes = np.concatenate([one.bytes / _or_ones(one.streams, one.transfers) for one in schedules])
     flow, capacity, coefficient = _uses(network, placements, traffic)
     order = np.argsort(flow, kind="stable")
     offsets = np.cumsum([0] + [schedule.transfers for schedule in schedules])
@@ -135,8 +138,9 @@ def _uses(network: Network, placements: Sequence[Placement], traffic: Traffic) -
     if network.resources:
         ends = _resource_uses(network, placements)
         flow, capacity, coefficient = (np.concatenate(both) for both in zip((flow, capacity, coefficient), ends))
-    multiplicity = np.concatenate([_or_ones(p.schedule.multiplicity, p.schedule.transfers) for p in placements])
-    return flow, capacity, coefficient * multiplicity[flow] / network.multiplicity[capacity]
+    schedules = [placed.schedule for placed in placements]
+    stands = [_or_ones(one.multiplicity, one.transfers) * _or_ones(one.streams, one.transfers) for one in schedules]
+    return flow, capacity, coefficient * np.concatenate(stands)[flow] / network.multiplicity[capacity]
 
 
 def _resource_uses(network: Network, placements: Sequence[Placement]) -> tuple[I64, I64, F64]:

@@ -190,6 +190,25 @@ def schedule(
 
 
 @command.command()
+@click.argument("case")
+@click.option("-o", "--output", metavar="FILE", required=True, help="The npz file to write: finish, link_bytes, link_busy.")
+@click.option("--tolerance", type=float, default=0.0, help="Relative change of bandwidths allowed; 0 (default) is exact.")
+@click.option("--verify", is_flag=True, help="Certify max-min fairness in every epoch.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def flows(case: str, output: str, tolerance: float, verify: bool, as_json: bool) -> int:
+    """Run the raw flows of CASE, an npz file, and write when each finished and what each link carried."""
+    from .flow_cases import solve_file
+
+    with _progress(quiet=False, verbose=False) as say:
+        finished = solve_file(case, output, tolerance=tolerance, verify=verify, progress=say)
+    click.echo(json.dumps(finished.to_dict(), indent=2, allow_nan=False) if as_json else str(finished))
+    if finished.outcome.partial:
+        click.echo(f"fabric-sim: interrupted; {output} holds what had happened by then, marked as partial", err=True)
+        return 130
+    return 0
+
+
+@command.command()
 @click.argument("topology")
 @click.option("--preset", help="Which of the published sets of numbers.")
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the builder.")

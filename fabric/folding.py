@@ -55,7 +55,7 @@ def _samples(graph: nx.DiGraph[int], options: dict[str, Any]) -> Iterator[tuple[
     same = {**kept, "machine": given["machine"], "machine_parameters": given["machine_parameters"]}
     machine = MACHINES[given["machine"]](**given["machine_parameters"])
     slow = degrade(machine, slow=[(next(iter(machine.edges)), 0.5)])
-    torus = {**kept, "machine": "torus", "machine_parameters": UNEQUAL, "nics_per_tor": None}
+    torus = {"machine": "torus", "machine_parameters": UNEQUAL, "oversubscription": given["oversubscription"]}
     tors = layers["tors"] // graph.graph["servers"]
     yield "2 machines", {**same, "count": 2}, options
     yield "3 machines", {**same, "count": 3}, options

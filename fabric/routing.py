@@ -66,6 +66,10 @@ def find_routes(network: Network, sources: I64, destinations: I64, rule: Rule | 
     name = network.graph.graph.get("routing", "shortest") if rule.name == "default" else rule.name
     if name not in RULES:
         raise InputError(unknown("routing", name, list(RULES)))
+    if network.pods and name != "cluster":
+        raise InputError(
+            f"routing {name} does not serve a folded cluster, whose routes are alike: take the default, or fold: false"
+        )
     hops = _detour(network, sources, destinations, RULES[name](network, sources, destinations, rule))
     order = np.argsort(hops.pair, kind="stable")
     ptr = pointers(np.bincount(hops.pair, minlength=len(sources)))
@@ -382,8 +386,6 @@ def _cluster(network: Network, sources: I64, destinations: I64, rule: Rule) -> _
 def _folded(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
     """Between the one machine of a folded cluster and its images: up from the chip to the leaf, or to the spine for a far
     one, and down to the chip of the other place; every switch splits evenly. Image numbers as in `route_traffic`."""
-    if rule.name == "ecmp":
-        raise InputError("ecmp sets apart routes that a folded cluster takes as one: use the default routing, or fold: false")
     image, place = np.divmod(destinations, network.ranks)
     own = np.flatnonzero(image == OWN)
     hops = _within(network, sources[own], destinations[own], np.zeros(len(own), dtype=np.int64), rule)

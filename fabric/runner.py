@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from topologies import with_efficiency
 from topologies.parts import MOST_CHIPS
 
-from .bind import Overheads, Placement, Traffic, bind, route_traffic
+from .bind import Overheads, Placement, bind, route_traffic
 from .bounds import Limit, bounds_at, find_limits, lower_bounds
 from .collectives import applicable, build, smaller
 from .collectives.conditions import prove
-from .engine import Flows
+from .engine import Classes, Flows
+from .engine.symmetry import find_classes
 from .errors import InputError, unknown
 from .folding import check_folding
 from .layout import Layout, NotApplicable
@@ -116,10 +117,13 @@ def run_scenario(scenario: Scenario, progress: Progress) -> Run:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Schedules of one algorithm for every replica group, routed; good for any size. Proved when it comes to be timed."""
+    """Schedules of one algorithm for every replica group, bound to flows; what holds for one size holds for any.
+
+    Proofs and symmetry classes are worked out when they are first needed: an algorithm that cannot win needs none.
+    """
 
     placements: list[Placement]
-    traffic: Traffic
+    flows: Flows  # at the sizes of the placements' schedules
     prove: Callable[[], str]
 
     @cached_property
@@ -127,8 +131,24 @@ class Prepared:
         """How the schedules were proved. Raises ProofError if they do not do what their collective says."""
         return self.prove()
 
-    def scaled(self, size: float) -> list[Placement]:
+    @cached_property
+    def classes(self) -> Classes | None:
+        """The symmetry classes of the flows; those of any other size are the same."""
+        return find_classes(self.flows)
+
+    def placed(self, size: float | None) -> list[Placement]:
+        """The placements at a size, bytes; None leaves them as they are."""
+        if size is None:
+            return self.placements
         return [Placement(placed.schedule.scaled(size), placed.ranks) for placed in self.placements]
+
+    def sized(self, size: float | None) -> Flows:
+        """The flows at a size."""
+        if size is None:
+            return self.flows
+        factors = [size / placed.schedule.size for placed in self.placements]
+        factor = np.repeat(factors, [placed.schedule.transfers for placed in self.placements])
+        return replace(self.flows, bytes=self.flows.bytes * factor)
 
 
 class CaseRun:
@@ -166,14 +186,12 @@ class CaseRun:
     def fastest(self, size: float) -> Result:
         """The row of the algorithm that is asked for, or of the fastest one that applies."""
         prepared, limits = self._candidates
-        return self._fastest(prepared, [one.scaled(size) for one in prepared], bounds_at(limits, size))
+        return self._fastest(prepared, bounds_at(limits, size), size)
 
     def every(self, size: float) -> Iterator[Result]:
         """A row for each algorithm that applies, the fastest first."""
         prepared, limits = self._candidates
-        bounds, scaled = bounds_at(limits, size), [one.scaled(size) for one in prepared]
-        flows = [bind(self.network, placed, one.traffic, self.overheads) for one, placed in zip(prepared, scaled)]
-        rows = [self._measure(*one, bounds) for one in zip(prepared, scaled, flows)]
+        rows = [self._measure(one, one.sized(size), bounds_at(limits, size), size) for one in prepared]
         yield from sorted(rows, key=lambda row: row.time)
 
     @cached_property
@@ -187,15 +205,15 @@ class CaseRun:
         )
         return prepared, limits
 
-    def _fastest(self, prepared: list[Prepared], scaled: list[list[Placement]], bounds: list[Bound], **about: Any) -> Result:
+    def _fastest(self, prepared: list[Prepared], bounds: list[Bound], size: float | None, **about: Any) -> Result:
         """The row of the fastest algorithm; ties go to fewer steps. Those that cannot win are not run."""
-        flows = [bind(self.network, placed, one.traffic, self.overheads) for one, placed in zip(prepared, scaled)]
+        flows = [one.sized(size) for one in prepared]
         least = [least_time(one) if len(prepared) > 1 else 0.0 for one in flows]
         best: Result | None = None
         for index in sorted(range(len(prepared)), key=least.__getitem__):
             if best is not None and least[index] > best.time * (1 + ROUNDING):
                 break
-            row = self._measure(prepared[index], scaled[index], flows[index], bounds, **about)
+            row = self._measure(prepared[index], flows[index], bounds, size, **about)
             if best is None or _wins(row, best):
                 best = row
         assert best is not None
@@ -237,7 +255,7 @@ class CaseRun:
         prepared = [self._prepare(schedules) for schedules in self._serving(tried)]
         size = max(placed.schedule.size for placed in prepared[0].placements)
         bounds = lower_bounds(self.network, "all_to_all_v", self.groups, size, matrix=matrices, overheads=self.overheads)
-        return self._fastest(prepared, [one.placements for one in prepared], bounds, **about)
+        return self._fastest(prepared, bounds, None, **about)
 
     def _moe(self, tokens: int) -> Iterator[Result]:
         """Dispatch, combine, and the two one after the other."""
@@ -268,12 +286,13 @@ class CaseRun:
     # --- what they share ----------------------------------------------------------------------------------------------
 
     def _prepare(self, schedules: list[Schedule]) -> Prepared:
-        """Route the schedules of one algorithm, one for each group."""
+        """Route and bind the schedules of one algorithm, one for each group."""
         first = schedules[0]
         self.progress(f"{self.case.name}: {first.algorithm}, {sum(s.transfers for s in schedules)} transfers")
         placements = [Placement(schedule, group) for schedule, group in zip(schedules, self.groups)]
         traffic = route_traffic(self.network, placements, self.rule)
-        return Prepared(placements, traffic, partial(self._prove_all, placements))
+        flows = bind(self.network, placements, traffic, self.overheads)
+        return Prepared(placements, flows, partial(self._prove_all, placements))
 
     def _prove_all(self, placements: list[Placement]) -> str:
         once = {id(placed.schedule): placed for placed in placements}
@@ -285,21 +304,22 @@ class CaseRun:
         layout = smaller(self.network.layout(group))
         if schedule.image is not None and layout.inner is not None and layout.inner.ranks > PAIR_ABOVE:
             layout = replace(layout, servers=2, ranks=2 * layout.inner.ranks)
-        root = {"root": 0} if "root" in schedule.options else {}  # ranks are counted from it, so any will do
-        same = build(schedule.collective, schedule.algorithm, layout, **{**schedule.options, **root})
+        options: dict[str, Any] = dict(schedule.options)
+        if "root" in options:
+            options["root"] = 0  # ranks are counted from it, so any will do
+        same = build(schedule.collective, schedule.algorithm, layout, **options)
         proof = f"{prove(same)} (the same algorithm on {layout.ranks} ranks)"
         if schedule.image is not None and self.scenario.verify:
             proof += f"; {check_folding(self.network.graph, schedule, self.rule, self.overheads)}"
         return proof
 
-    def _measure(
-        self, prepared: Prepared, placements: list[Placement], flows: Flows, bounds: list[Bound], **about: Any
-    ) -> Result:
+    def _measure(self, prepared: Prepared, flows: Flows, bounds: list[Bound], size: float | None, **about: Any) -> Result:
         return measure(
             self.network,
-            placements,
+            prepared.placed(size),
             flows,
             bounds,
+            classes=prepared.classes,
             verify=self.scenario.verify,
             case=self.case.name,
             type=self.case.type,

@@ -87,6 +87,7 @@ class Schedule:
     image: I32 | None = None  # [T] OWN, NEAR or FAR; None = the cluster is not folded
     share: F64 | None = None  # [T] fraction of the bytes of its chunks that a transfer carries, None = all
     pause: F64 | None = None  # [T] s that it takes besides its bytes (compute), None = 0 each; not scaled with the size
+    streams: I64 | None = None  # [T] equal flows as which a transfer goes side by side, of equal bytes; None = 1 each
     routes: FixedRoutes | None = None  # None = by the routing rule
     stated_size: float | None = None  # bytes, where the blocks only add up to it but for rounding
     note: str = ""  # what a report should say of it, e.g. the parts' weights

@@ -12,6 +12,7 @@ from .bind import Placement, bind, route_traffic
 from .bounds import bounds_at, find_limits
 from .collectives import algorithm, canonical
 from .collectives.conditions import prove
+from .engine.symmetry import find_classes
 from .errors import InputError
 from .formats import Judgement, Program, Written, judge, read_schedule, timed, write_goal, write_msccl
 from .formats.program import COLLECTIVES
@@ -69,12 +70,14 @@ class FileRun:
             # A file that states its bytes keeps them: the size is the S that its row is reckoned by.
             scaled = schedule.scaled(size) if self.program.size is None else replace(schedule, stated_size=size)
             sized = [Placement(scaled, placed)]
+            flows = bind(case.network, sized, traffic, case.overheads)
             results.append(
                 measure(
                     case.network,
                     sized,
-                    bind(case.network, sized, traffic, case.overheads),
+                    flows,
                     bounds_at(limits, size) if known else [UNKNOWN],
+                    classes=find_classes(flows),
                     verify=self.scenario.verify,
                     case=self.file,
                     proof=str(self.judgement),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from .bind import NO_OVERHEADS, Overheads, Placement, bind, route_traffic
 from .bounds import bounds_at, find_limits
 from .collectives.conditions import prove
-from .engine import Engine, Outcome
+from .engine import Classes, Engine, Outcome
 from .engine.flows import Flows
 from .engine.symmetry import expand, find_classes, quotient
 from .errors import InputError, InternalError, RunError
@@ -45,11 +45,10 @@ def fluid(env: simpy.Environment, engine: Engine) -> Generator[Any, Any, None]:
             return
 
 
-def run_flows(flows: Flows, *, verify: bool = False) -> Outcome:
-    """Run flows to the end under a SimPy clock, one of each symmetry class where that is less work."""
+def run_flows(flows: Flows, classes: Classes | None = None, *, verify: bool = False) -> Outcome:
+    """Run flows to the end under a SimPy clock; one of each symmetry class, where `find_classes` has found classes."""
     import simpy
 
-    classes = find_classes(flows)
     engine = Engine(flows if classes is None else quotient(flows, classes), verify=verify)
     env = simpy.Environment()
     env.process(fluid(env, engine))
@@ -104,7 +103,7 @@ def simulate(
     limits = find_limits(network, schedule.collective, [placed.ranks], matrix=matrix, root=schedule.root, overheads=overheads)
     bounds = bounds_at(limits, schedule.size)
     flows = bind(network, [placed], route_traffic(network, [placed], routing), overheads)
-    return measure(network, [placed], flows, bounds, verify=verify, proof=str(proof))
+    return measure(network, [placed], flows, bounds, classes=find_classes(flows), verify=verify, proof=str(proof))
 
 
 def measure(
@@ -113,14 +112,16 @@ def measure(
     flows: Flows,
     bounds: Sequence[Bound],
     *,
+    classes: Classes | None = None,
     verify: bool = False,
     **about: Any,
 ) -> Result:
     """Time placements that run together, proved and bound to `flows` by the caller; the last to finish is the time.
 
-    about: further fields of the Result. Raises InternalError if the time is below a lower bound.
+    classes: of the flows, from `find_classes`; without them every flow is simulated. about: further fields of the Result.
+    Raises InternalError if the time is below a lower bound.
     """
-    outcome = run_flows(flows, verify=verify)
+    outcome = run_flows(flows, classes, verify=verify)
     ends = np.cumsum([0] + [placed.schedule.transfers for placed in placements])
     times = tuple(float(outcome.finish[a:b].max(initial=0.0)) for a, b in pairwise(ends))
     for bound in bounds:
@@ -177,6 +178,8 @@ def in_sequence(results: Sequence[Result], **about: Any) -> Result:
 
 def _placed(network: Network, schedule: Schedule, ranks: Sequence[int] | None) -> I64:
     """The network's ranks of a schedule, checked."""
+    if schedule.image is not None:
+        raise InputError("a folded schedule runs in a scenario, which proves a smaller one of its kind first")
     if ranks is None:
         ranks = range(min(schedule.ranks, network.ranks))
     placed = np.asarray(ranks, dtype=np.int64)

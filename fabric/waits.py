@@ -42,6 +42,21 @@ def derive_waits(schedule: Schedule) -> tuple[I64, I32]:
     return pointers(np.diff(ptr)[row]), ids[ranges(ptr[row], ptr[row + 1])].astype(np.int32)
 
 
+def levels(wait_ptr: I64, wait_ids: I32) -> I64:
+    """[T] 0 for a transfer that waits for nothing, else one more than the highest that it waits for; -1 if that never ends."""
+    open_waits = np.diff(wait_ptr)
+    level = np.full(len(open_waits), -1)
+    waiter = np.repeat(np.arange(len(open_waits)), open_waits)[np.argsort(wait_ids, kind="stable")]
+    ptr = pointers(np.bincount(wait_ids, minlength=len(open_waits)))
+    free, height = np.flatnonzero(open_waits == 0), 0
+    while len(free):
+        level[free] = height
+        freed = waiter[ranges(ptr[free], ptr[free + 1])]
+        np.subtract.at(open_waits, freed, 1)
+        free, height = np.unique(freed[open_waits[freed] == 0]), height + 1
+    return level
+
+
 def pointers(counts: NDArray[np.int64]) -> I64:
     """CSR pointers from the row lengths."""
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)

@@ -17,11 +17,14 @@ from fabric.bind import Overheads, Placement, bind, route_traffic
 from fabric.bounds import bounds_at, find_limits
 from fabric.collectives import build
 from fabric.describe import describe
-from fabric.errors import InputError
+from fabric.engine.symmetry import find_classes
+from fabric.errors import InputError, InternalError
+from fabric.folding import check_folding
 from fabric.network import Network
 from fabric.result import Result
 from fabric.routing import Rule
 from fabric.runner import load, run_scenario
+from fabric.scenario import read_scenario
 from fabric.schedule import FAR, NEAR, Schedule
 from fabric.simulation import measure, simulate
 from topologies import Graph, degrade, efa_cluster, trn2
@@ -40,7 +43,7 @@ def run(graph: Graph, collective: str, **options: Any) -> Result:
     placed = [Placement(build(collective, algorithm, network.layout(group), **options).scaled(SIZE), group)]
     flows = bind(network, placed, route_traffic(network, placed), OVERHEADS)
     limits = find_limits(network, collective, [group], overheads=OVERHEADS)
-    return measure(network, placed, flows, bounds_at(limits, SIZE))
+    return measure(network, placed, flows, bounds_at(limits, SIZE), classes=find_classes(flows))
 
 
 def class_of(name: str, per_machine: dict[str, int]) -> str:
@@ -230,8 +233,9 @@ def test_description_is_that_of_the_cluster_in_full() -> None:
         (["cases.0.algorithm={name: hierarchical, outer: bucket}"], "between the machines of a folded cluster 'bucket'"),
         (["cases.0.algorithm={name: hierarchical, outer: rdh}"], "rdh needs a power of two, not 15625"),
         (["cases.0.groups=64"], "a folded cluster runs one collective of equal sizes on all its ranks"),
-        (["cases.0.groups=[[0, 1]]"], "a folded cluster runs one collective of equal sizes on all its ranks"),
-        (["routing=ecmp"], "ecmp sets apart routes that a folded cluster takes as one"),
+        (["cases.0.groups=[[0, 1]]"], "fold: false, which builds up to 262,144 chips, .* would take 7,451 GiB"),
+        (["routing=ecmp"], "routing ecmp does not serve a folded cluster"),
+        (["routing=spray"], "routing spray does not serve a folded cluster"),
         (["cases.0.topology.degrade=[{cable: [nic 0, tor 0], factor: 0.5}]"], "a link of a folded cluster stands for many"),
         (
             ["cases.0.algorithm={name: hierarchical, outer: mesh}", "overheads.per_destination=1 us"],
@@ -244,6 +248,29 @@ def test_refusals(overrides: list[str], message: str) -> None:
         run_scenario(load("million-chip-allreduce", overrides), lambda text: None)
 
 
+@pytest.mark.parametrize(
+    ("collective", "algorithm"),
+    [("all_reduce", "{name: hierarchical, outer: rdh}"), ("all_gather", "hierarchical"), ("all_to_all", "direct")],
+)
+def test_verify_compares_with_clusters_in_full(collective: str, algorithm: str) -> None:
+    case = f"name: c\n    topology: {{builder: efa_cluster, machine: trn1, count: 2048}}\n    collective: {collective}"
+    text = f"name: t\nverify: true\ncases:\n  - {case}\n    algorithm: {algorithm}\n    sizes: 1 GiB\n"
+    (result,) = run_scenario(read_scenario(text, name="t"), lambda text: None).results
+    assert result.ranks == 2048 * 16
+    assert result.proof.endswith(f"folding checked against {4 if 'rdh' in algorithm else 5} clusters in full")
+
+
+def test_verify_finds_a_wrong_multiplicity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if there were twice as many near machines."""
+    graph = efa_cluster("trn1", 2048)
+    network = Network(graph)
+    schedule = build("all_to_all", "direct", network.layout(np.arange(16)))
+    counts = {NEAR: 2, FAR: 0}
+    monkeypatch.setattr("fabric.collectives.folded.others", lambda machines, pods: counts)
+    with pytest.raises(InternalError, match=r"folded and in full, 2 machines differ in time"):
+        check_folding(graph, schedule, Rule(), OVERHEADS)
+
+
 def test_folded_schedules_are_for_folded_clusters_alone() -> None:
     folded = Network(efa_cluster("trn2", 2, fold=True))
     schedule = build("all_reduce", "hierarchical", folded.layout(np.arange(16)))
@@ -251,6 +278,12 @@ def test_folded_schedules_are_for_folded_clusters_alone() -> None:
     for network, other in ((folded, ring), (Network(trn2()), schedule)):
         with pytest.raises(InputError, match="a folded cluster takes the schedules of algorithms that serve one"):
             route_traffic(network, [Placement(other, np.arange(16))])
+
+
+def test_a_folded_schedule_is_not_run_unproved() -> None:
+    network = Network(efa_cluster("trn2", 2, fold=True))
+    with pytest.raises(InputError, match="a folded schedule runs in a scenario, which proves a smaller one"):
+        simulate(network, build("all_reduce", "hierarchical", network.layout(np.arange(16))))
 
 
 def test_bounds_of_other_collectives_are_refused() -> None:

@@ -15,6 +15,7 @@ from fabric.bind import Placement, bind, route_traffic
 from fabric.collectives import ALGORITHMS, applicable
 from fabric.collectives.all_to_all import direct_v
 from fabric.engine import Engine
+from fabric.engine.symmetry import find_classes
 from fabric.errors import InputError
 from fabric.layout import Layout
 from fabric.simulation import least_time, run_flows
@@ -53,7 +54,7 @@ def test_every_schedule_on_every_fabric(name: str, schedule: Schedule) -> None:
     placed = Placement(schedule.scaled(3e7), np.arange(schedule.ranks))
     traffic = route_traffic(fabric, [placed])
     flows = bind(fabric, [placed], traffic, OVERHEADS)
-    outcome = run_flows(flows, verify=True)
+    outcome = run_flows(flows, find_classes(flows), verify=True)
 
     engine = Engine(flows, kernel="python")
     engine.advance()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fabric.collectives import bucket, hierarchical, mesh, rdh, ring
+from fabric.collectives import bucket, doubling, hierarchical, mesh, rdh, ring, swing, tree
 from fabric.layout import Layout
 from fabric.schedule import COPY, REDUCE, Builder, Schedule
 
@@ -23,18 +25,27 @@ SCHEDULES = {
     "mesh and ring": lambda: hierarchical.all_reduce(machines(3, Layout(4))),
     "bucket and mesh": lambda: hierarchical.all_reduce(machines(2, torus(2, 4)), outer="mesh"),
     "ring and rdh": lambda: hierarchical.all_reduce(machines(4, Layout(3)), inner="ring", outer="rdh"),
+    "doubling": lambda: doubling.all_reduce(Layout(6)),
+    "whole swing": lambda: swing.whole_all_reduce(torus(4, 2)),
+    "doubling between": lambda: hierarchical.all_reduce(machines(4, Layout(3)), outer="doubling"),
+    "reduce": lambda: tree.reduce(Layout(7)),
     "all-gather": lambda: hierarchical.all_gather(machines(4, Layout(3))),
 }
 
 
 def asked_for(schedule: Schedule) -> list[set[int]]:
-    """For each transfer: the writers since the last copy of all that it reads, and the earlier ones of its channel."""
+    """For each transfer: the writers since the last copy of all that it reads, and the earlier ones of its channel.
+
+    Where its destination has to be ready, also those of the same chunks there.
+    """
     wanted: list[set[int]] = [set() for _ in range(schedule.transfers)]
     carried = chunks_of(schedule)
     for t in range(schedule.transfers):
         earlier = [w for w in range(schedule.transfers) if schedule.step[w] < schedule.step[t]]
-        for chunk in carried[t]:
-            writers = [w for w in earlier if schedule.destination[w] == schedule.source[t] and chunk in carried[w]]
+        ready = schedule.ready is not None and schedule.ready[t]
+        places = [schedule.source[t], schedule.destination[t]] if ready else [schedule.source[t]]
+        for chunk, place in product(carried[t], places):
+            writers = [w for w in earlier if schedule.destination[w] == place and chunk in carried[w]]
             writers.sort(key=lambda w: (schedule.step[w], schedule.operation[w] == COPY))
             copies = [i for i, w in enumerate(writers) if schedule.operation[w] == COPY]
             wanted[t].update(writers[copies[-1] :] if copies else writers)
@@ -70,7 +81,8 @@ def test_order_of_any_sums(data: st.DataObject) -> None:
         source, offset = data.draw(st.integers(0, ranks - 1)), data.draw(st.integers(1, ranks - 1))
         chunks = data.draw(st.sampled_from([[0], [1], [0, 1]]))
         step, channel = data.draw(st.integers(0, 4)), data.draw(st.integers(-1, 1))
-        builder.add(np.array([source]), np.array([(source + offset) % ranks]), np.array([chunks]), REDUCE, step, channel)
+        ready, there = data.draw(st.booleans()), np.array([(source + offset) % ranks])
+        builder.add(np.array([source]), there, np.array([chunks]), REDUCE, step, channel, ready=ready)
     schedule = builder.build()
     wanted = [sorted(one) for one in asked_for(schedule)]
     assert ancestors(waits_of(schedule), schedule.step) == ancestors(wanted, schedule.step)
@@ -84,6 +96,17 @@ def test_a_copy_stands_for_what_came_before_it() -> None:
     builder.add(one + 2, one + 1, np.array([[0]]), COPY, 2)  # 2: and back
     builder.add(one + 1, one, np.array([[0, 1]]), COPY, 3)  # 3: needs 0 for chunk 1 and 2 for chunk 0; 2 comes after 0
     assert waits_of(builder.build()) == [[], [0], [1], [2]]
+
+
+def test_a_destination_has_to_be_ready() -> None:
+    """Two ranks exchange after others brought something to both: each waits for what the other waits for."""
+    builder = Builder("all_reduce", "exchange", 4, np.ones(1))
+    builder.add(np.array([2, 3]), np.array([0, 1]), np.array([0, 0]), REDUCE, 0)
+    builder.add(np.array([0, 1]), np.array([1, 0]), np.array([0, 0]), REDUCE, 1, ready=True)
+    schedule = builder.build()
+    assert waits_of(schedule) == [[], [], [0, 1], [0, 1]]
+    assert schedule.ready is not None
+    assert schedule.ready.tolist() == [False, False, True, True]
 
 
 def test_alike_transfers_share_their_waits() -> None:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from ..errors import FabricError, InputError, unknown
 from ..schedule import COPY, PERSONAL, REDUCE, Schedule, pointers, ranges
+from ..waits import levels
 
 Verdict = Literal["missing", "wrong", "double", "race", "deadlock", "unmatched"]
 I32 = NDArray[np.int32]
@@ -166,16 +167,7 @@ def _rows_with(bad: Bools, ptr: I64) -> Bools:
 
 def _levels(schedule: Schedule) -> I64:
     """[T] 0 for a transfer that waits for nothing, else one more than the highest that it waits for."""
-    level = np.full(schedule.transfers, -1)
-    open_waits = np.diff(schedule.wait_ptr)
-    waiter = _waiters(schedule)[np.argsort(schedule.wait_ids, kind="stable")]
-    ptr = pointers(np.bincount(schedule.wait_ids, minlength=schedule.transfers))
-    ready, height = np.flatnonzero(open_waits == 0), 0
-    while len(ready):
-        level[ready] = height
-        freed = waiter[ranges(ptr[ready], ptr[ready + 1])]
-        np.subtract.at(open_waits, freed, 1)
-        ready, height = np.unique(freed[open_waits[freed] == 0]), height + 1
+    level = levels(schedule.wait_ptr, schedule.wait_ids)
     if (level < 0).any():
         _deadlock(schedule, level)
     return level

@@ -138,7 +138,8 @@ def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]]) -> Sche
     used, of = np.unique(np.concatenate(route), return_inverse=True)
     width = max(way.shape[1] for way in ways)
     taken = np.concatenate([np.pad(way, ((0, 0), (0, width - way.shape[1])), constant_values=-1) for way in ways])[used]
-    return replace(schedule, routes=FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0]))
+    streams = np.diff(schedule.chunk_ptr)
+    return replace(schedule, streams=streams, routes=FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0]))
 
 
 def _transfers(forest: Forest, timing: Timing) -> tuple[I64, I64, I64]:

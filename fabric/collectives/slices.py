@@ -1,8 +1,9 @@
-"""Slices: any schedule cut so that it pipelines, each hop carrying another slice of the data at the same time.
+"""Slices: any schedule cut so that it pipelines, each hop and each tier at work on another slice of the data.
 
 Every transfer becomes `count` of them that go one after another. A slice waits for the same slice of what the whole waited
-for; a transfer that follows another of its channel starts when the last slice of that has gone. Where ranks exchange the same
-chunks (`ready`), a slice also waits until the slice before it has left its destination, or its sum could come too early.
+for. On a channel a slice takes all consecutive steps before the next one starts: so the first slice is soon through a stage,
+and the next stage at work. Where ranks exchange the same chunks (`ready`), a slice also waits until the slice before it has
+left its destination, or its sum could come too early.
 """
 
 from __future__ import annotations
@@ -15,85 +16,108 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..layout import NotApplicable
 from ..schedule import Schedule, pointers, ranges
-from ..waits import cells
+from ..waits import cells, levels
 from .lines import check_count
 
 I64 = NDArray[np.int64]
+Pairs = tuple[I64, I64]  # transfers that wait, and what each waits for
 
 
 def sliced(schedule: Schedule, count: int) -> Schedule:
     """The same schedule in `count` equal slices, which its options then name; one slice is the schedule itself.
 
-    Raises InputError for less than one slice or a folded schedule, NotApplicable where it takes too many transfers or more
-    than two ranks exchange the same chunks in one step.
+    Steps are numbered anew, by the longest chain of waits. Raises InputError for less than one slice or a folded schedule,
+    NotApplicable where it takes too many transfers or more than two ranks exchange the same chunks in one step.
     """
     if count < 1:
         raise InputError(f"slices has to be at least 1, not {count}")
-    if count == 1 or not schedule.transfers:
-        return schedule
     if schedule.multiplicity is not None or schedule.repeat is not None:
         raise InputError("a folded schedule cannot be cut into slices")
+    if count == 1 or not schedule.transfers:
+        return schedule
     check_count(schedule.algorithm, schedule.ranks, schedule.transfers * count, len(schedule.wait_ids) * count)
-    lengths = np.diff(schedule.chunk_ptr)
-    number, length = np.tile(np.arange(count), schedule.transfers), np.repeat(lengths, count)
+    number, length = np.tile(np.arange(count), schedule.transfers), np.repeat(np.diff(schedule.chunk_ptr), count)
     # Part p of a block becomes the parts p * count, p * count + 1, ...
     first = np.repeat(schedule.chunk_ptr[:-1], count)
     chunks = schedule.chunk_ids[ranges(first, first + length)].astype(np.int64) * count + np.repeat(number, length)
-    waits = np.unique(_waits(schedule, count))
-    rows, ids = np.divmod(waits, schedule.transfers * count)
-
-    def each(column: NDArray[np.generic]) -> NDArray[np.generic]:
-        return np.repeat(column, count)
-
+    wait_ptr, wait_ids = _waits(schedule, count)
     return replace(
         schedule,
-        parts=np.repeat(schedule.parts, count, axis=-1) / count,
-        source=each(schedule.source),
-        destination=each(schedule.destination),
-        operation=each(schedule.operation),
-        step=(each(schedule.step) * _stride(schedule, count) + number).astype(np.int32),
-        channel=each(schedule.channel),
-        ready=None if schedule.ready is None else each(schedule.ready),
-        pause=None if schedule.pause is None else each(schedule.pause) / count,
+        parts=np.repeat(schedule.parts, count) / count,
+        source=np.repeat(schedule.source, count),
+        destination=np.repeat(schedule.destination, count),
+        operation=np.repeat(schedule.operation, count),
+        step=levels(wait_ptr, wait_ids).astype(np.int32),
+        channel=np.repeat(schedule.channel, count),
+        ready=None if schedule.ready is None else np.repeat(schedule.ready, count),
+        pause=None if schedule.pause is None else np.repeat(schedule.pause, count) / count,
         chunk_ptr=pointers(length),
         chunk_ids=chunks.astype(np.int32),
-        wait_ptr=pointers(np.bincount(rows, minlength=len(number))),
-        wait_ids=ids.astype(np.int32),
+        wait_ptr=wait_ptr,
+        wait_ids=wait_ids,
         options={**schedule.options, "slices": count},
     )
 
 
-def _stride(schedule: Schedule, count: int) -> int:
-    """Labels between the steps of one slice: all slices where any order but that of one slice holds between steps."""
-    return count if (schedule.channel >= 0).any() or schedule.ready is not None else 1
-
-
-def _waits(schedule: Schedule, count: int) -> I64:
-    """Keys waiter * T + what it waits for, T the number of slices in all."""
-    transfers = np.arange(schedule.transfers)
-    late, early = np.repeat(transfers, np.diff(schedule.wait_ptr)), schedule.wait_ids.astype(np.int64)
-    lane = (schedule.channel[late] >= 0) & (schedule.channel[late] == schedule.channel[early])
-    lane &= schedule.source[late] == schedule.source[early]
-    alike, after = np.arange(count), np.arange(1, count)
-    pairs = [
-        (late[~lane, np.newaxis] * count + alike, early[~lane, np.newaxis] * count + alike),
-        (late[lane, np.newaxis] * count, early[lane, np.newaxis] * count + count - 1),
-        (transfers[:, np.newaxis] * count + after, transfers[:, np.newaxis] * count + after - 1),
-    ]
+def _waits(schedule: Schedule, count: int) -> tuple[I64, NDArray[np.int32]]:
+    """CSR of the slices that each slice waits for; slice s of transfer t is number t * count + s."""
+    late, early = np.repeat(np.arange(schedule.transfers), np.diff(schedule.wait_ptr)), schedule.wait_ids.astype(np.int64)
+    run = _runs(schedule)
+    other = (run[early] >= 0) & (run[early] != run[late]) & (_lane(schedule)[early] == _lane(schedule)[late])
+    following = [_succession(schedule, run)]
     if schedule.ready is not None:
-        late, early = _exchanges(schedule)
-        pairs.append((late[:, np.newaxis] * count + after, early[:, np.newaxis] * count + after - 1))
-    return np.concatenate([(one * schedule.transfers * count + other).ravel() for one, other in pairs])
+        following.append(_exchanges(schedule))
+    alike, after = np.arange(count), np.arange(1, count)
+    pairs = [(late[~other, np.newaxis] * count + alike, early[~other, np.newaxis] * count + alike)]
+    pairs += [(late[other] * count, early[other] * count + count - 1)]
+    pairs += [(one[:, np.newaxis] * count + after, two[:, np.newaxis] * count + after - 1) for one, two in following]
+    total = schedule.transfers * count
+    rows, ids = np.divmod(np.unique(np.concatenate([(one * total + two).ravel() for one, two in pairs])), total)
+    return pointers(np.bincount(rows, minlength=total)), ids.astype(np.int32)
 
 
-def _exchanges(schedule: Schedule) -> tuple[I64, I64]:
-    """Pairs of a transfer that needs its destination ready and one that sends the same chunk from there in that step."""
+def _lane(schedule: Schedule) -> I64:
+    """[T] the channel and its rank as one number, -1 without a channel."""
+    lanes = schedule.channel.max() + np.int64(1)
+    return np.where(schedule.channel < 0, -1, schedule.source * lanes + schedule.channel)
+
+
+def _runs(schedule: Schedule) -> I64:
+    """[T] numbers the runs of consecutive steps of each lane, -1 without a channel."""
+    lane = _lane(schedule)
+    order = np.lexsort((schedule.step, lane))
+    apart = (np.diff(lane[order], prepend=-2) != 0) | (np.diff(schedule.step[order], prepend=0) > 1)
+    run = np.empty(len(lane), dtype=np.int64)
+    run[order] = np.cumsum(apart)
+    return np.where(lane < 0, -1, run)
+
+
+def _succession(schedule: Schedule, run: I64) -> Pairs:
+    """What a slice of each transfer waits for of the slice before: itself, or the last of its run where it is the first."""
+    free = np.flatnonzero(run < 0)
+    first, last = np.full(run.max(initial=0) + 1, schedule.steps), np.full(run.max(initial=0) + 1, -1)
+    bound = np.flatnonzero(run >= 0)
+    np.minimum.at(first, run[bound], schedule.step[bound])
+    np.maximum.at(last, run[bound], schedule.step[bound])
+    heads = bound[schedule.step[bound] == first[run[bound]]]
+    tails = bound[schedule.step[bound] == last[run[bound]]]
+    late, early = _joined((heads, run[heads]), (tails, run[tails]))
+    return np.concatenate((free, late)), np.concatenate((free, early))
+
+
+def _exchanges(schedule: Schedule) -> Pairs:
+    """A transfer that needs its destination ready and the one that sends the same chunks from there in that step."""
     writers, readers = np.flatnonzero(schedule.ready), np.arange(schedule.transfers)
     writer, written = cells(schedule, writers, schedule.destination[writers])
     reader, read = cells(schedule, readers, schedule.source)
-    order = np.argsort(read)
-    first, last = (np.searchsorted(read[order], written, side) for side in ("left", "right"))
-    late, early = np.repeat(writers[writer], last - first), reader[order[ranges(first, last)]]
+    late, early = _joined((writers[writer], written), (reader, read))
     if len(np.unique(late * schedule.transfers + early)) > len(np.unique(late)):
         raise NotApplicable(f"{schedule.algorithm}: no slices, for more than two ranks exchange the same chunks at once")
     return late, early
+
+
+def _joined(one: Pairs, two: Pairs) -> Pairs:
+    """All pairs of entries, each a value and a key, that have the same key."""
+    order = np.argsort(two[1], kind="stable")
+    first, last = (np.searchsorted(two[1][order], one[1], side) for side in ("left", "right"))
+    return np.repeat(one[0], last - first), two[0][order[ranges(first, last)]]

@@ -1,6 +1,6 @@
 """Max-min fair flows on shared capacities, exactly, over time. Numbers only: `Flows` in, `Outcome` out."""
 
-from .engine import Engine, Interrupted, Progress, Stall, solve
+from .engine import Engine, Interrupted, Progress, Stall, prepare, solve
 from .flows import Flows, History, Outcome
 from .symmetry import Classes, expand, quotient, refine
 
@@ -14,6 +14,7 @@ __all__ = [
     "Progress",
     "Stall",
     "expand",
+    "prepare",
     "quotient",
     "refine",
     "solve",

@@ -25,6 +25,7 @@ STATES = {kernel.DONE: "done", kernel.STALLED: "stalled", kernel.UNTIL: "until",
 # many units.
 PYTHON_WORK = 2_000_000
 CHUNK = 0.2  # s between looks at the keyboard and calls of `progress`
+CHUNK_ENTRIES = 5_000_000  # visits of route entries that surely fit into it
 BYTES_PER_FLOW, BYTES_PER_ENTRY, BYTES_PER_WAIT, BYTES_PER_CAPACITY = 240, 40, 12, 190
 LIST_FACTOR = 4  # Python numbers beside array elements
 
@@ -176,7 +177,7 @@ class Engine:
 
     def _run(self, until: float) -> int:
         single = bool(self._verify or self._recorder)  # look at every epoch, the present one first
-        rounds = 0 if single else 256
+        rounds = 0 if single else min(256, 1 + CHUNK_ENTRIES // (1 + len(self.flows.route_ids)))
         while True:
             started = perf_counter()
             code = self._step(until, rounds)
@@ -186,11 +187,15 @@ class Engine:
                 self._recorder.note(self._columns)
             if code != kernel.PAUSED:
                 return code
+            took = perf_counter() - started
             if single:
                 rounds = 1
-            elif perf_counter() - started < CHUNK / 2:
+            elif took < CHUNK / 2:
                 rounds *= 2
-            elif self._progress:
+            elif took > 2 * CHUNK:
+                rounds = max(1, rounds // 2)
+            if self._progress and took >= CHUNK / 2:
+                self._time = float(self._columns.clock[kernel.NOW] + self._columns.clock[kernel.BASE])
                 self._progress(self)
 
     def _step(self, until: float, rounds: int) -> int:
@@ -226,7 +231,8 @@ def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options:
     engine = Engine(flows if classes is None else quotient(flows, classes), **options)
 
     def finish(partial: bool) -> Outcome:
-        outcome = replace(engine.outcome(), partial=partial, stalls=tuple(map(str, engine.stalled())))
+        stalls = () if partial else tuple(map(str, engine.stalled()))
+        outcome = replace(engine.outcome(), partial=partial, stalls=stalls)
         return outcome if classes is None else expand(outcome, classes, flows)
 
     try:
@@ -235,6 +241,14 @@ def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options:
     except KeyboardInterrupt:
         raise Interrupted(finish(True)) from None
     return finish(False)
+
+
+def prepare(flows: Flows) -> None:
+    """Compile now, or read from the cache, what a run of these flows would stop for later."""
+    if estimated_work(flows) > PYTHON_WORK:
+        from .compiled import compiled_advance
+
+        compiled_advance()
 
 
 def estimated_work(flows: Flows) -> float:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 
+import networkx as nx
+import numpy as np
+
+from fabric import Overheads, simulate
 from fabric.layout import Layout
-from fabric.schedule import REDUCE, Schedule
+from fabric.schedule import REDUCE, Schedule, pointers
 
 Cells = dict[tuple[int, int], frozenset[int]]
 
@@ -17,6 +22,22 @@ def torus(*dims: int, bandwidth: tuple[float, ...] = ()) -> Layout:
 
 def machines(servers: int, inner: Layout) -> Layout:
     return Layout(servers * inner.ranks, servers=servers, inner=inner)
+
+
+SIZE, ALPHA, BANDWIDTH = 12_345_678.0, 2e-6, 100e9
+
+
+def time_of(graph: nx.DiGraph[int], schedule: Schedule) -> float:
+    """Seconds at SIZE with ALPHA for each transfer; the graph's links ought to have BANDWIDTH. Proves the schedule."""
+    return simulate(graph, schedule.scaled(SIZE), overheads=Overheads(alpha_link=ALPHA)).time
+
+
+def with_barriers(schedule: Schedule) -> Schedule:
+    """The same transfers, each step after the whole of the one before it."""
+    before = [np.flatnonzero(schedule.step == step - 1) for step in range(schedule.steps)]
+    waits = [before[step] for step in schedule.step]
+    ptr = pointers(np.array([len(wait) for wait in waits], dtype=np.int64))
+    return replace(schedule, wait_ptr=ptr, wait_ids=np.concatenate(waits).astype(np.int32))
 
 
 def chunks_of(schedule: Schedule) -> list[list[int]]:

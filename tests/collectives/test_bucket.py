@@ -7,6 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import topologies
+from fabric import simulate
+from fabric.bind import Overheads
 from fabric.collectives import bucket
 from fabric.collectives.bucket import dimension_orders
 from fabric.errors import InputError
@@ -47,6 +50,17 @@ def test_does_what_it_should(collective: str, layout: Layout, ports: bucket.Port
 def test_equal_dimensions_have_equal_parts(dims: tuple[int, ...]) -> None:
     schedule = bucket.all_reduce(torus(*dims))
     assert schedule.parts == pytest.approx([1 / (2 * len(dims))] * (2 * len(dims)), rel=1e-15)
+
+
+@pytest.mark.parametrize("dims", [(6,), (4, 4), (5, 5), (3, 3, 3)], ids=str)
+@pytest.mark.parametrize("collective", PHASES)
+def test_time_on_equal_dimensions(collective: str, dims: tuple[int, ...]) -> None:
+    """D (k - 1) α + S (n - 1) / (2 D n c), twice in an all-reduce."""
+    alpha, link, size, n = 1e-6, 1e11, 2.0**24, int(np.prod(dims))
+    schedule = PHASES[collective](torus(*dims)).scaled(size)
+    result = simulate(topologies.torus(list(dims), link), schedule, overheads=Overheads(alpha, 0.0, latency=False))
+    once = sum(k - 1 for k in dims) * alpha + size * (n - 1) / (2 * len(dims) * n * link)
+    assert result.time == pytest.approx(once * (2 if collective == "all_reduce" else 1), rel=1e-9)
 
 
 def test_one_port_takes_the_fastest_dimension_first() -> None:
@@ -102,6 +116,16 @@ def test_a_ring_of_two_has_one_link_each_way() -> None:
     assert stage_times(bucket.reduce_scatter(layout), layout) == pytest.approx(3 / 7 / 2 + 3 / 7 / 2 * 3 / 4 / 2)
 
 
+def seconds(shares: dict[tuple[int, ...], float], dims: tuple[int, ...], bandwidth: tuple[float, ...]) -> float:
+    """Sum over the stages of the time of the busiest dimension, per byte."""
+    loads = np.zeros((len(dims), len(dims)))
+    for order, share in shares.items():
+        for stage, dim in enumerate(order):
+            links = bandwidth[dim] * (2 if dims[dim] > 2 else 1)
+            loads[stage, dim] += share * (dims[dim] - 1) / np.prod([dims[i] for i in order[: stage + 1]]) / links
+    return float(loads.max(axis=1).sum())
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(2, 8), st.floats(1e8, 1e12)), min_size=1, max_size=3))
 def test_shares_of_any_torus(dimensions: list[tuple[int, float]]) -> None:
@@ -109,8 +133,8 @@ def test_shares_of_any_torus(dimensions: list[tuple[int, float]]) -> None:
     shares = dimension_orders(dims, bandwidth)
     assert sum(shares.values()) == pytest.approx(1)
     assert all(share > 0 and sorted(order) == list(range(len(dims))) for order, share in shares.items())
-    scaled = dimension_orders(dims, tuple(1e-9 * b for b in bandwidth))  # the unit does not matter
-    assert scaled == pytest.approx(shares, abs=1e-6)
+    scaled = dimension_orders(dims, tuple(1e-9 * b for b in bandwidth))  # the unit does not matter, but of equals any may win
+    assert 1e-9 * seconds(scaled, dims, bandwidth) == pytest.approx(1e-9 * seconds(shares, dims, bandwidth), rel=1e-6)
 
 
 def test_a_dimension_without_links_is_no_reason_to_fail() -> None:

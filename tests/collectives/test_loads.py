@@ -7,10 +7,12 @@ from fractions import Fraction
 
 import pytest
 
+import topologies
+from fabric import simulate
 from fabric.collectives import bucket, doubling, mesh, rdh, ring, swing
 from fabric.schedule import Schedule
 
-from .checker import step_loads, torus
+from .checker import step_loads, torus, with_barriers
 
 # torus: bucket on one port, on all ports, swing on one, on all, recursive halving near first on one, on all (with as many
 # parts as dimensions), direct; in units of the size.
@@ -78,6 +80,17 @@ def test_reduce_scatter(dims: tuple[int, ...], column: int, load: str) -> None:
 @pytest.mark.parametrize("column", range(4), ids=["swing, one port", "swing", "doubling, one port", "doubling"])
 def test_all_reduce_of_the_whole_vector(dims: tuple[int, ...], column: int) -> None:
     assert total_load(WHOLE_COLUMNS[column](torus(*dims)), dims) == Fraction(WHOLE_ALL_REDUCE[dims][column])
+
+
+@pytest.mark.parametrize("dims", [(8,), (4, 4), (8, 8), (4, 8), (4, 4, 4)], ids=str)
+def test_by_simulation_with_a_barrier_after_each_step(dims: tuple[int, ...]) -> None:
+    """One byte over links of 1 byte/s: the seconds are those rationals."""
+    graph, layout = topologies.torus(list(dims), 1.0), torus(*dims)
+    columns, loads = [*COLUMNS, *WHOLE_COLUMNS], [*REDUCE_SCATTER[dims], *WHOLE_ALL_REDUCE[dims]]
+    for column, load in zip(columns, loads):
+        if load is not None:
+            time = simulate(graph, with_barriers(column(layout))).time
+            assert time == pytest.approx(float(Fraction(load)), rel=1e-9)
 
 
 @pytest.mark.parametrize("family", [bucket, rdh, ring, mesh, swing], ids=lambda family: family.__name__.rpartition(".")[2])

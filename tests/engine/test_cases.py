@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fabric.engine import Flows, solve
-from fabric.engine.cases import read_case
+from fabric.flow_cases import read_case
 
 CASES = Path(__file__).parents[3] / "shared" / "data" / "cases"
 NAMES = sorted(path.parent.name for path in CASES.glob("*/case.npz"))

@@ -1,0 +1,131 @@
+"""Slices: the same transfers cut, in order, proved whatever the schedule, and what they bring."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import topologies
+from fabric import simulate
+from fabric.collectives import ALGORITHMS, applicable, bucket, build, chain, doubling, hierarchical, mesh, ring, slices, tree
+from fabric.collectives.conditions import ProofError, prove
+from fabric.collectives.slices import sliced
+from fabric.errors import InputError
+from fabric.layout import Layout, NotApplicable
+from fabric.runner import run_scenario
+from fabric.scenario import read_scenario
+from fabric.schedule import COPY, Builder, Schedule
+
+from .checker import ALPHA, BANDWIDTH, SIZE, check, chunks_of, machines, time_of, torus, waits_of
+
+LAYOUTS = [Layout(2), Layout(3), Layout(8), torus(4, 4), torus(4, 2), machines(3, Layout(4)), machines(2, torus(2, 2))]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.servers}x{layout.inner or layout.dims or layout.ranks}")
+def test_every_algorithm_stays_right_and_sends_as_much(layout: Layout) -> None:
+    for collective in ALGORITHMS:
+        own = {"matrix": np.ones((layout.ranks,) * 2)} if collective == "all_to_all_v" else {}
+        for name, whole in applicable(collective, layout, slices=1, **own).items():
+            if isinstance(whole, Schedule) and name not in ("mesh_one_shot", "themis"):  # themis is long, see below
+                cut = sliced(whole, 2)
+                prove(cut)
+                assert cut.transfers == 2 * whole.transfers
+                assert cut.size == pytest.approx(whole.size)
+                assert cut.sent() == pytest.approx(whole.sent())
+                assert cut.options == {**whole.options, **({"slices": 2} if whole.transfers else {})}
+                late = np.repeat(np.arange(cut.transfers), np.diff(cut.wait_ptr))
+                assert (cut.step[cut.wait_ids] < cut.step[late]).all()
+
+
+def test_many_slices_of_some() -> None:
+    for whole in (ring.all_reduce(Layout(4)), bucket.all_gather(torus(2, 3)), doubling.all_reduce(Layout(6))):
+        for count in (1, 3, 7):
+            check(sliced(whole, count))
+            prove(sliced(whole, count))
+
+
+def test_one_slice_is_the_schedule_itself() -> None:
+    whole = ring.all_reduce(Layout(4))
+    assert sliced(whole, 1) is whole
+
+
+def test_slices_of_a_line() -> None:
+    """0 -> 1 -> 2 of a block in two parts: each slice takes half of both, and waits for its like and the one before it."""
+    builder = Builder("broadcast", "line", 3, np.ones(1), np.array([0.75, 0.25]))
+    builder.add(np.array([0, 1]), np.array([1, 2]), np.array([[0, 1], [0, 1]]), COPY, np.array([0, 1]))
+    cut = sliced(builder.build(), 2)
+    assert cut.parts.tolist() == [0.375, 0.375, 0.125, 0.125]
+    assert cut.source.tolist() == [0, 0, 1, 1]
+    assert chunks_of(cut) == [[0, 2], [1, 3], [0, 2], [1, 3]]
+    assert waits_of(cut) == [[], [0], [0], [1, 2]]
+    assert cut.step.tolist() == [0, 1, 1, 2]
+
+
+def test_a_lane_sends_all_slices_of_one_step_before_the_next() -> None:
+    cut = sliced(tree.broadcast(Layout(4)), 3)  # 0 -> 2, then 0 -> 1 and 2 -> 3
+    of = {(a, b): [t for t in range(cut.transfers) if (cut.source[t], cut.destination[t]) == (a, b)] for a, b in [(0, 2), (0, 1)]}
+    assert waits_of(cut)[of[0, 1][0]] == [of[0, 2][2]]
+
+
+def test_slices_let_the_tiers_of_a_hierarchy_work_at_the_same_time() -> None:
+    """Eight machines of four: what one slice does inside, others do between; never slower than whole, at no overhead."""
+    graph = topologies.efa_cluster("trn2", count=2)
+    whole = hierarchical.all_reduce(machines(2, torus(4, 4)))
+    times = [simulate(graph, sliced(whole, count).scaled(1e9)).time for count in (1, 2, 8)]
+    assert times[0] > times[1] * 1.05
+    assert times[1] > times[2]
+
+
+def test_a_ring_of_one_port_gains_nothing_and_pays_the_overheads() -> None:
+    n, count = 5, 4
+    cut = sliced(ring.all_gather(Layout(n), directions=1), count)
+    expected = (n - 1) * (count * ALPHA + SIZE / (n * BANDWIDTH))
+    assert time_of(topologies.ring(n, BANDWIDTH), cut) == pytest.approx(expected, rel=1e-9)
+
+
+def test_slices_of_partners_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = doubling.all_reduce(Layout(4))
+    prove(sliced(whole, 2))
+    none = np.empty(0, dtype=np.int64)
+    monkeypatch.setattr(slices, "_exchanges", lambda schedule: (none, none))
+    with pytest.raises(ProofError, match="race"):
+        prove(sliced(whole, 2))
+
+
+def test_pauses_are_shared_out() -> None:
+    whole = replace(ring.all_gather(Layout(3), directions=1), pause=np.full(6, 3.0))
+    cut = sliced(whole, 3)
+    assert cut.pause is not None
+    assert cut.pause.tolist() == [1.0] * 18
+
+
+def test_bad_input() -> None:
+    whole = chain.broadcast(Layout(4))
+    with pytest.raises(InputError, match="slices has to be at least 1, not 0"):
+        sliced(whole, 0)
+    with pytest.raises(InputError, match="a folded schedule cannot be cut"):
+        sliced(replace(whole, multiplicity=np.ones(whole.transfers)), 2)
+    with pytest.raises(NotApplicable, match="mesh_one_shot: no slices, for more than two ranks"):
+        sliced(mesh.one_shot(Layout(3)), 2)
+    with pytest.raises(NotApplicable, match="takes 12,000,000 transfers"):
+        sliced(whole, 2_000_000)
+
+
+def test_the_option_of_every_algorithm() -> None:
+    assert build("all_reduce", "ring", Layout(4), slices=4).options["slices"] == 4
+    text = """
+name: slices
+overheads: none
+cases:
+- name: one
+  topology: {builder: ring, n: 4, bandwidth: 1 GB/s}
+  collective: all_reduce
+  algorithm: %s
+  sizes: 1 MB
+"""
+    for algorithm in ("{name: ring, slices: 4}", "{name: auto, slices: 4}"):
+        (result,) = run_scenario(read_scenario(text % algorithm, name="s"), lambda said: None).results
+        assert result.options["slices"] == 4
+        assert result.proof.startswith("proved")
