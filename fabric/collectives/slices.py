@@ -1,8 +1,8 @@
 """Slices: any schedule cut so that it pipelines, each hop and each tier at work on another slice of the data.
 
 Every transfer becomes `count` of them that go one after another. A slice waits for the same slice of what the whole waited
-for. On a channel a slice takes all consecutive steps before the next one starts: so the first slice is soon through a stage,
-and the next stage at work. Where ranks exchange the same chunks (`ready`), a slice also waits until the slice before it has
+for. On a channel a slice takes all steps of a stage before the next one starts, so that the first is soon through, and the
+next stage at work; a stage ends where no channel is used in two consecutive steps, as between the tiers of a hierarchy. Where ranks exchange the same chunks (`ready`), a slice also waits until the slice before it has
 left its destination, or its sum could come too early.
 """
 
@@ -31,10 +31,10 @@ def sliced(schedule: Schedule, count: int) -> Schedule:
     """
     if count < 1:
         raise InputError(f"slices has to be at least 1, not {count}")
-    if schedule.multiplicity is not None or schedule.repeat is not None:
-        raise InputError("a folded schedule cannot be cut into slices")
     if count == 1 or not schedule.transfers:
         return schedule
+    if schedule.multiplicity is not None or schedule.repeat is not None:
+        raise InputError("a folded schedule cannot be cut into slices")
     check_count(schedule.algorithm, schedule.ranks, schedule.transfers * count, len(schedule.wait_ids) * count)
     number, length = np.tile(np.arange(count), schedule.transfers), np.repeat(np.diff(schedule.chunk_ptr), count)
     # Part p of a block becomes the parts p * count, p * count + 1, ...
@@ -43,7 +43,7 @@ def sliced(schedule: Schedule, count: int) -> Schedule:
     wait_ptr, wait_ids = _waits(schedule, count)
     return replace(
         schedule,
-        parts=np.repeat(schedule.parts, count) / count,
+        parts=np.repeat(schedule.parts, count, axis=-1) / count,
         source=np.repeat(schedule.source, count),
         destination=np.repeat(schedule.destination, count),
         operation=np.repeat(schedule.operation, count),
@@ -83,24 +83,26 @@ def _lane(schedule: Schedule) -> I64:
 
 
 def _runs(schedule: Schedule) -> I64:
-    """[T] numbers the runs of consecutive steps of each lane, -1 without a channel."""
+    """[T] numbers the lanes of each stage, -1 without a channel.
+
+    Stages are the same for all lanes: so what a slice waits for is of an earlier stage, slice or step, and none waits forever.
+    """
     lane = _lane(schedule)
-    order = np.lexsort((schedule.step, lane))
-    apart = (np.diff(lane[order], prepend=-2) != 0) | (np.diff(schedule.step[order], prepend=0) > 1)
-    run = np.empty(len(lane), dtype=np.int64)
-    run[order] = np.cumsum(apart)
-    return np.where(lane < 0, -1, run)
+    used = np.unique(np.where(lane < 0, -2, lane * schedule.steps + schedule.step))
+    going_on = used[1:][(np.diff(used) == 1) & (used[1:] % schedule.steps > 0)]
+    stage = np.cumsum(~np.isin(np.arange(schedule.steps), going_on % schedule.steps)) - 1
+    return np.where(lane < 0, -1, lane * schedule.steps + stage[schedule.step])
 
 
 def _succession(schedule: Schedule, run: I64) -> Pairs:
     """What a slice of each transfer waits for of the slice before: itself, or the last of its run where it is the first."""
     free = np.flatnonzero(run < 0)
-    first, last = np.full(run.max(initial=0) + 1, schedule.steps), np.full(run.max(initial=0) + 1, -1)
     bound = np.flatnonzero(run >= 0)
-    np.minimum.at(first, run[bound], schedule.step[bound])
-    np.maximum.at(last, run[bound], schedule.step[bound])
-    heads = bound[schedule.step[bound] == first[run[bound]]]
-    tails = bound[schedule.step[bound] == last[run[bound]]]
+    order = bound[np.lexsort((schedule.step[bound], run[bound]))]
+    begins = np.flatnonzero(np.diff(run[order], prepend=-1))
+    length = np.diff(begins, append=len(order))
+    first, last = (np.repeat(schedule.step[order[at]], length) for at in (begins, begins + length - 1))
+    heads, tails = order[schedule.step[order] == first], order[schedule.step[order] == last]
     late, early = _joined((heads, run[heads]), (tails, run[tails]))
     return np.concatenate((free, late)), np.concatenate((free, early))
 
