@@ -35,6 +35,8 @@ class Layout:
     inner: the layout of one machine, where servers > 1.
     injection: bytes/s that a rank sends to other machines, or without machines and dimensions to the other ranks, one
         direction; 0 where unknown.
+    between: how the machines lie among each other where that is a torus: the layout of one rank of each. Its links are
+        shared by all ranks of a machine.
     pods: of a folded cluster, to whose pods machines are dealt in turn: a schedule holds the transfers of one machine. 0
         where a schedule holds all.
     """
@@ -45,6 +47,7 @@ class Layout:
     servers: int = 1
     inner: Layout | None = None
     injection: float = 0.0
+    between: Layout | None = None
     pods: int = 0
 
     def __post_init__(self) -> None:
@@ -52,10 +55,15 @@ class Layout:
             raise ValueError(f"dims {self.dims} do not make {self.ranks} ranks")
         if self.inner is not None and self.inner.ranks * self.servers != self.ranks:
             raise ValueError(f"{self.servers} machines of {self.inner.ranks} do not make {self.ranks} ranks")
+        if self.between is not None and self.between.ranks != self.servers:
+            raise ValueError(f"{self.between.ranks} places for {self.servers} machines")
 
     @cached_property
     def tiers(self) -> tuple[Tier, ...]:
         """From the innermost, in which neighbouring rank numbers differ, to the outermost; their sizes multiply to `ranks`."""
+        if self.inner is not None and self.between is not None:
+            shared = (tier._replace(bandwidth=tier.bandwidth / self.inner.ranks) for tier in self.between.tiers)
+            return (*self.inner.tiers, *shared)
         if self.inner is not None:
             return (*self.inner.tiers, Tier(self.servers, self.injection, ring=False))
         if self.dims:

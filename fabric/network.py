@@ -41,7 +41,7 @@ class Network:
         self.nodes = graph.number_of_nodes()
         self.kind: list[str] = [graph.nodes[node]["kind"] for node in range(self.nodes)]
         self.node_names: list[str] = [graph.nodes[node].get("name", f"node {node}") for node in range(self.nodes)]
-        self.ranks = sum(kind in ("chip", "core") for kind in self.kind)
+        self.ranks = self.kind.count("core") or self.kind.count("chip")
 
         edges = sorted(graph.edges(data=True), key=lambda edge: (edge[0], edge[1]))
         self.links = len(edges)
@@ -98,6 +98,11 @@ class Network:
             return Layout(len(ranks))
         attributes = self.graph.graph
         shape, dims = attributes.get("shape", ""), tuple(attributes.get("dims", ()))
+        if shape == "cores":
+            each, dims = int(attributes["cores_per_chip"]), tuple(attributes["chip_dims"])
+            chips = self._torus(dims, self.ranks // each, first=self.ranks)
+            core = Layout(each, injection=self._injection("core"))
+            return Layout(self.ranks, servers=chips.ranks, inner=core, between=chips)
         if shape != "cluster":
             return self._machine(shape, dims, self.ranks)
         servers, each = int(attributes["servers"]), int(attributes["machine_ranks"])
@@ -133,14 +138,14 @@ class Network:
         nics = np.array([kind == "nic" for kind in self.kind]) & (sharing > 0)
         return float(rates[nics].min()) if nics.any() else 0.0
 
-    def _torus(self, dims: tuple[int, ...], ranks: int) -> Layout:
-        """The layout of a torus of the first `ranks` nodes; its bandwidths are the least of each dimension."""
+    def _torus(self, dims: tuple[int, ...], ranks: int, first: int = 0) -> Layout:
+        """The layout of a torus of `ranks` nodes from `first` on; its bandwidths are the least of each dimension."""
         if not dims:
             return Layout(ranks)
         bandwidth, stride, nodes = [], 1, np.arange(ranks)
         for size in dims:
             ahead = nodes + stride * ((nodes // stride + 1) % size - nodes // stride % size)
-            links = self.link_ids(nodes, ahead)
+            links = self.link_ids(nodes + first, ahead + first)
             bandwidth.append(float(self.capacity[links[links >= 0]].min()) if (links >= 0).any() else 0.0)
             stride *= size
         return Layout(ranks, dims, tuple(bandwidth))

@@ -420,6 +420,20 @@ def _within(network: Network, sources: I64, destinations: I64, base: I64, rule: 
     return RULES[inner](network, sources, destinations, rule)
 
 
+def _cores(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
+    """From a core to its chip, in dimension order between the chips, and to the other core."""
+    attributes, first = network.graph.graph, network.ranks
+    if attributes.get("shape") != "cores":
+        raise InputError(f"the cores rule routes between the cores of chips; {attributes.get('name', 'this graph')} has none")
+    out, back = (first + ends // int(attributes["cores_per_chip"]) for ends in (sources, destinations))
+    dims, wrap = tuple(attributes["chip_dims"]), attributes["chip_shape"] != "mesh"
+    between = _torus_hops(network, out, back, dims, wrap, rule, base=first)
+    up, down = network.link_ids(sources, out), network.link_ids(back, destinations)
+    pairs, ones = np.arange(len(sources)), np.ones(len(sources))
+    latency = network.latency[up] + between.latency + network.latency[down]
+    return _join([pairs, between.pair, pairs], [up, between.link, down], [ones, between.share, ones], latency)
+
+
 def _hashed(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
     """On a cluster the hash chooses among the switches between the machines; elsewhere on the whole graph."""
     return (_cluster if network.graph.graph.get("shape") == "cluster" else _ecmp)(network, sources, destinations, rule)
@@ -432,6 +446,7 @@ RULES: dict[str, Callable[[Network, I64, I64, Rule], _Hops]] = {
     "spray": _spray,
     "ecmp": _hashed,
     "cluster": _cluster,
+    "cores": _cores,
 }
 
 

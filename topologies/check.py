@@ -9,7 +9,7 @@ from typing import Any
 
 import networkx as nx
 
-from .parts import CONFIDENCES, KINDS, RANK_KINDS, ROUTINGS, Graph, count_ranks, did_you_mean, is_number, is_whole
+from .parts import CONFIDENCES, KINDS, ROUTINGS, Graph, count_ranks, did_you_mean, is_number, is_whole, rank_kind
 
 __all__ = ["check"]
 
@@ -76,7 +76,8 @@ def _node_number_faults(graph: Graph) -> Iterator[str]:
     missing = sorted(set(range(len(graph))).difference(graph))
     if missing:
         yield f"nodes must be numbered 0..{len(graph) - 1} without gaps; missing {_some(missing)}"
-    ranks = [node for node, attributes in graph.nodes(data=True) if attributes.get("kind") in RANK_KINDS]
+    kind = rank_kind(graph)
+    ranks = [node for node, attributes in graph.nodes(data=True) if attributes.get("kind") == kind]
     if not ranks:
         yield "the graph has no ranks: no node is of kind 'chip'"
     late = sorted(node for node in ranks if node >= len(ranks))

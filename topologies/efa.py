@@ -130,6 +130,8 @@ def efa_cluster(
     (16, 32, 4)
     """
     model = _machine(machine, machine_parameters)
+    if model.graph.get("shape") == "cores":
+        raise ValueError("the ranks of a cluster are chips: give a machine without cores as ranks (no lnc)")
     count = whole("count", count)
     nic = _nic(model, nic_share, nic_bandwidth)
     folded = count * count_ranks(model) > FOLD_ABOVE if fold is None else fold

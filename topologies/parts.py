@@ -17,10 +17,9 @@ else:
     Graph = nx.DiGraph
 
 KINDS = ("chip", "core", "switch", "nic")
-RANK_KINDS = ("chip", "core")
 CONFIDENCES = ("official", "analyst", "press", "derived", "guess", "given")
 MOST_CHIPS = 1 << 18  # more would take minutes and tens of gigabytes as a networkx graph
-ROUTINGS = ("shortest", "dimension_order", "trn3", "spray", "ecmp", "cluster")
+ROUTINGS = ("shortest", "dimension_order", "trn3", "spray", "ecmp", "cluster", "cores")
 
 
 class Link(NamedTuple):
@@ -68,8 +67,14 @@ def add_node(graph: Graph, kind: str, name: str, **attributes: Any) -> int:
 
 
 def count_ranks(graph: Graph) -> int:
-    """How many ranks a graph has: its chips (or cores)."""
-    return sum(attributes.get("kind") in RANK_KINDS for _, attributes in graph.nodes(data=True))
+    """How many ranks a graph has: its cores, or its chips where there are none."""
+    kind = rank_kind(graph)
+    return sum(attributes.get("kind") == kind for _, attributes in graph.nodes(data=True))
+
+
+def rank_kind(graph: Graph) -> str:
+    """The kind of the nodes that are ranks: "core" where there are cores, else "chip"."""
+    return "core" if any(attributes.get("kind") == "core" for _, attributes in graph.nodes(data=True)) else "chip"
 
 
 def join(graph: Graph, a: int, b: int, link: Link, multiplicity: int | None = None) -> None:

@@ -6,7 +6,8 @@ the chip's `server`.
 
 from __future__ import annotations
 
-from .parts import Graph, Link, add_chips_on_grid, new_graph
+from .cores import with_cores
+from .parts import Graph, Link, add_chips_on_grid, is_whole, new_graph
 from .shapes import add_grid
 
 __all__ = ["NEIGHBOURS", "trn2", "trn2_ultraserver"]
@@ -43,6 +44,12 @@ Z_SOURCE = (
     "x16 PCIe Gen5 (SemiAnalysis 2024-12-03, Trainium2); latency 0.35 us: guess, the 0.30 us of x and y plus a "
     "retimed cable"
 )
+CORES = 8  # physical NeuronCores of a chip (AWS Neuron docs, trn2-arch)
+HBM = 2.9e12
+CORE_SOURCE = (
+    "guess: an equal share of the chip's HBM bandwidth, 2.9 TB/s (AWS Neuron docs, trn2-arch), for what a logical core sends "
+    "and as much for what it receives"
+)
 OVERHEADS = {
     "alpha_link": 1.3e-6,
     "alpha_efa": 15e-6,
@@ -51,13 +58,15 @@ OVERHEADS = {
 }
 
 
-def trn2() -> Graph:
+def trn2(lnc: int | None = None) -> Graph:
     """trn2.48xlarge: 16 chips joined as the published neighbour table says, 128 GB/s per link and direction.
+
+    `lnc` (1 or 2) makes the logical NeuronCores the ranks: 8 / lnc of each chip.
 
     >>> sorted(trn2().successors(0))
     [1, 3, 4, 12]
     """
-    graph = new_graph("trn2", "torus", "dimension_order", {}, DIMS)
+    graph = new_graph("trn2", "torus", "dimension_order", {} if lnc is None else {"lnc": lnc}, DIMS)
     graph.graph["overheads"] = dict(OVERHEADS)
     add_chips_on_grid(graph, DIMS)
     x, y = _xy_links()
@@ -65,24 +74,36 @@ def trn2() -> Graph:
         for neighbour in neighbours:
             same_row = device // 4 == neighbour // 4
             graph.add_edge(device, neighbour, **(x if same_row else y)._asdict())
-    return graph
+    return _logical(graph, lnc)
 
 
-def trn2_ultraserver() -> Graph:
+def trn2_ultraserver(lnc: int | None = None) -> Graph:
     """Trn2 UltraServer: 4x4x4 torus, 128 GB/s on x and y, 64 GB/s on z, which joins equal chips of four instances.
+
+    `lnc` (1 or 2) makes the logical NeuronCores the ranks: 8 / lnc of each chip.
 
     >>> graph = trn2_ultraserver()
     >>> graph.nodes[21]["coord"], graph.nodes[21]["server"], graph.edges[21, 37]["bandwidth"]
     ([1, 1, 1], 1, 64000000000.0)
     """
     dims = (*DIMS, 4)
-    graph = new_graph("trn2_ultraserver", "torus", "dimension_order", {}, dims)
+    graph = new_graph("trn2_ultraserver", "torus", "dimension_order", {} if lnc is None else {"lnc": lnc}, dims)
     graph.graph["overheads"] = dict(OVERHEADS)
     z = Link(64e9, HOP_Z, "neuronlink-z", Z_SOURCE, "derived")
     add_grid(graph, dims, [*_xy_links(), z], wrap=True)
     for rank in graph:
         graph.nodes[rank]["server"] = rank // 16
-    return graph
+    return _logical(graph, lnc)
+
+
+def _logical(graph: Graph, lnc: int | None) -> Graph:
+    """The machine with its logical NeuronCores as ranks, where `lnc` says how many physical ones make one."""
+    if lnc is None:
+        return graph
+    if not is_whole(lnc) or lnc not in (1, 2):
+        raise ValueError(f"lnc must be 1 or 2, not {lnc!r}")
+    per_chip = CORES // lnc
+    return with_cores(graph, per_chip, Link(HBM / per_chip, 0.0, "core", CORE_SOURCE, "guess"))
 
 
 def _xy_links() -> list[Link]:

@@ -110,12 +110,13 @@ class Needs:
         """The ranks of a group that need something of the one at a position in it."""
         ranks = self.groups[group]
         if self.matrices is not None:
-            return ranks[self.matrices[group][position] > 0]
-        if self.collective == "broadcast" and position != self.root:
-            return ranks[:0]
+            return np.asarray(ranks[self.matrices[group][position] > 0])
+        needed = np.arange(len(ranks)) != position
+        if self.collective == "broadcast":
+            needed &= position == self.root
         if self.collective == "reduce":
-            return ranks[[self.root]] if position != self.root else ranks[:0]
-        return ranks[np.arange(len(ranks)) != position]
+            needed &= np.arange(len(ranks)) == self.root
+        return np.asarray(ranks[needed])
 
     def between(self, labels: I64) -> F64:
         """[parts, parts] bytes from each part to each, those that stay in it on the diagonal; for the pairwise ones.

@@ -13,13 +13,25 @@ from typing import Any
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
-from . import all_to_all, birkhoff, chain, dimensionwise, hierarchical, rooted, tree, two_level
+from . import all_to_all, birkhoff, chain, dimensionwise, hierarchical, kangaring, rooted, tree, two_level
 from .slices import sliced
 
 ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
-    "all_reduce": {**hierarchical.FLAT["all_reduce"], "hierarchical": hierarchical.all_reduce},
-    "all_gather": {**hierarchical.FLAT["all_gather"], "hierarchical": hierarchical.all_gather},
-    "reduce_scatter": {**hierarchical.FLAT["reduce_scatter"], "hierarchical": hierarchical.reduce_scatter},
+    "all_reduce": {
+        **hierarchical.FLAT["all_reduce"],
+        "kangaring": kangaring.all_reduce,
+        "hierarchical": hierarchical.all_reduce,
+    },
+    "all_gather": {
+        **hierarchical.FLAT["all_gather"],
+        "kangaring": kangaring.all_gather,
+        "hierarchical": hierarchical.all_gather,
+    },
+    "reduce_scatter": {
+        **hierarchical.FLAT["reduce_scatter"],
+        "kangaring": kangaring.reduce_scatter,
+        "hierarchical": hierarchical.reduce_scatter,
+    },
     "all_to_all": {
         "direct": all_to_all.direct,
         "pairwise": all_to_all.pairwise,
@@ -103,8 +115,9 @@ def smaller(layout: Layout) -> Layout:
     Dimensions keep their number and parity, machines and ranks without coordinates stay a power of two if they are one.
     """
     if layout.inner is not None:
-        inner, servers = smaller(layout.inner), _fewer(layout.servers)
-        return replace(layout, ranks=inner.ranks * servers, servers=servers, inner=inner, pods=0)
+        inner, between = smaller(layout.inner), smaller(layout.between) if layout.between is not None else None
+        servers = _fewer(layout.servers) if between is None else between.ranks
+        return replace(layout, ranks=inner.ranks * servers, servers=servers, inner=inner, between=between, pods=0)
     if layout.dims:
         dims = tuple(min(k, 4 - k % 2) for k in layout.dims)
         return Layout(prod(dims), dims, layout.bandwidth)

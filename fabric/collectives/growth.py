@@ -34,7 +34,7 @@ class Growth:
         self, hops: Hops, classes: I64, units: I64, weight: I64, root: I64, tight: Bools, choice: np.random.Generator
     ) -> None:
         none = len(units)
-        self.hops, self.tight, self.choice = hops, tight, choice
+        self.hops, self.root, self.tight, self.choice = hops, root, tight, choice
         self.units, self.weight = np.append(units, np.iinfo(np.int64).max // 2), np.append(weight, 0)
         self.left = self.units.copy()
         self.uses = np.where(hops.links >= 0, classes[hops.links], none)
@@ -48,6 +48,7 @@ class Growth:
     def run(self, least: float, say: Callable[[str], None]) -> bool:
         """Grow until every tree spans; False where that fails. least: of the units, in a round."""
         number, spent = 0, 0.0
+        self._start()
         while missing := int((self.reached < 0).sum()):
             number += 1
             say(f"optimal: packing trees, {missing} hops to go")
@@ -56,6 +57,25 @@ class Growth:
             if not self._round(number, part) and not self._exchange(number):
                 return False
         return True
+
+    def _start(self) -> None:
+        """Take one hop out of every root that has no units to spare for its trees, or others would use them up."""
+        out = np.zeros(self.reached.shape[1])
+        np.add.at(out, self.hops.source[self._firsts], self.units[self.uses[self._firsts, 0]])
+        trees = np.bincount(self.root, minlength=len(out))
+        for tree in self.choice.permutation(np.flatnonzero((trees > out / 2)[self.root])).tolist():
+            there = self.reached[tree] >= 0
+            ends = self.hops.destination[self.hops.source == self.root[tree]]
+            found = [hop for goal in ends.tolist() if (hop := self._best(there, goal, self.left)) >= 0]
+            if found:
+                shares = (self.left[self.uses[found]] / self.units[self.uses[found]]).min(axis=1)
+                hop = found[int(shares.argmax())]
+                self._take(tree, int(self.hops.destination[hop]), hop, 1)
+
+    @property
+    def _firsts(self) -> I64:
+        """One hop over each link that is the first of any."""
+        return np.unique(self.hops.links[:, 0], return_index=True)[1]
 
     def _open(self) -> Bools:
         """[T, H] hops from a rank that a tree has reached to one that it has not."""

@@ -59,33 +59,37 @@ FLAT: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
 """The algorithms that may serve as a tier, by collective and name."""
 
 
-def all_reduce(layout: Layout, inner: Inner | None = None, outer: str = "ring", directions: ring.Directions = 1) -> Schedule:
+def all_reduce(
+    layout: Layout, inner: Inner | None = None, outer: str | None = None, directions: ring.Directions = 1
+) -> Schedule:
     """All-reduce in three stages: reduce-scatter inside, all-reduce between machines, all-gather inside.
 
     inner: the algorithm inside a machine; where machines nest, one for all that is inside ("hierarchical" is one too), or
         one for each tier, innermost first. None = "bucket" on a torus, "hierarchical" of "mesh" where machines nest,
         else "mesh".
-    outer: the algorithm between machines.
+    outer: the algorithm between machines. None = "bucket" where they are on a torus, else "ring".
     directions: of an outer ring. One is enough: a NIC sends and receives at full rate, whichever way the ring turns.
     Raises NotApplicable on a single machine or where a tier's algorithm does not serve it.
     """
     return _hierarchical("all_reduce", layout, ["reduce_scatter", "outer", "all_gather"], inner, outer, directions)
 
 
-def all_gather(layout: Layout, inner: Inner | None = None, outer: str = "ring", directions: ring.Directions = 1) -> Schedule:
+def all_gather(
+    layout: Layout, inner: Inner | None = None, outer: str | None = None, directions: ring.Directions = 1
+) -> Schedule:
     """All-gather between machines first, then inside; parameters as for `all_reduce`."""
     return _hierarchical("all_gather", layout, ["outer", "all_gather"], inner, outer, directions)
 
 
 def reduce_scatter(
-    layout: Layout, inner: Inner | None = None, outer: str = "ring", directions: ring.Directions = 1
+    layout: Layout, inner: Inner | None = None, outer: str | None = None, directions: ring.Directions = 1
 ) -> Schedule:
     """Reduce-scatter inside first, then between machines; parameters as for `all_reduce`."""
     return _hierarchical("reduce_scatter", layout, ["reduce_scatter", "outer"], inner, outer, directions)
 
 
 def _hierarchical(
-    collective: str, layout: Layout, stages: list[str], inner: Inner | None, outer: str, directions: ring.Directions
+    collective: str, layout: Layout, stages: list[str], inner: Inner | None, outer: str | None, directions: ring.Directions
 ) -> Schedule:
     """`stages`: the collective of each stage inside the machines, or "outer" for the one between them."""
     if layout.servers < 2 or layout.inner is None:
@@ -97,12 +101,13 @@ def _hierarchical(
         inner = tuple(inner)
         if not inner:
             raise InputError("hierarchical: inner names no algorithm")
+    outer = outer or ("ring" if layout.between is None else "bucket")
     inside = {stage: _inside(stage, inner, layout.inner) for stage in stages if stage != "outer"}
     options = {"directions": directions} if outer == "ring" else {}
     if layout.pods:
         stored, between = 1, folded.between(collective, outer, layout, **options)
     else:
-        stored, between = m, _tier(collective, outer, Layout(m, injection=layout.injection), **options)
+        stored, between = m, _tier(collective, outer, layout.between or Layout(m, injection=layout.injection), **options)
     tiers = [(between, g) if stage == "outer" else (inside[stage], stored) for stage in stages]
     inner_parts = next(iter(inside.values())).parts
     check_count(

@@ -37,9 +37,9 @@ def all_reduce(layout: Layout, order: Order | None = None, start: Start | None =
         one link (default there); "plain": the partner in a dimension is coordinate xor 2^i (default elsewhere; without
         coordinates: rank xor 2^i); "far": the same with the farthest partner first, as in textbooks, so that a rank always
         holds blocks of consecutive ranks.
-    start: "one": all data on the same axis in each step, the cheapest first (default of "plain" and "far"); "all": as many parts as
-        there are axes ("gray", default there; weighted where their bandwidths differ) or dimensions (else), each of
-        which starts on another one.
+    start: "one": all data on the same axis in each step, the cheapest first (default of "plain" and "far"); "all": as many
+        parts as there are axes ("gray", default there; weighted where their bandwidths differ) or dimensions (else), each
+        of which starts on another one.
     Raises NotApplicable where the ranks are not a power of two or "gray" has no such torus.
     """
     return _rdh("all_reduce", layout, order, start)

@@ -2,8 +2,9 @@
 
 Every transfer becomes `count` of them that go one after another. A slice waits for the same slice of what the whole waited
 for. On a channel a slice takes all steps of a stage before the next one starts, so that the first is soon through, and the
-next stage at work; a stage ends where no channel is used in two consecutive steps, as between the tiers of a hierarchy. Where ranks exchange the same chunks (`ready`), a slice also waits until the slice before it has
-left its destination, or its sum could come too early.
+next stage at work; a stage ends where no channel is used in two consecutive steps, as between the tiers of a hierarchy.
+Where ranks exchange the same chunks (`ready`), a slice also waits until the slice before it has left its destination, or its
+sum could come too early.
 """
 
 from __future__ import annotations
@@ -43,14 +44,17 @@ def sliced(schedule: Schedule, count: int) -> Schedule:
     wait_ptr, wait_ids = _waits(schedule, count)
     return replace(
         schedule,
-        parts=np.repeat(schedule.parts, count, axis=-1) / count,
         source=np.repeat(schedule.source, count),
         destination=np.repeat(schedule.destination, count),
         operation=np.repeat(schedule.operation, count),
-        step=levels(wait_ptr, wait_ids).astype(np.int32),
         channel=np.repeat(schedule.channel, count),
         ready=None if schedule.ready is None else np.repeat(schedule.ready, count),
+        share=None if schedule.share is None else np.repeat(schedule.share, count),
+        streams=None if schedule.streams is None else np.repeat(schedule.streams, count),
+        parts=np.repeat(schedule.parts, count, axis=-1) / count,
+        step=levels(wait_ptr, wait_ids).astype(np.int32),
         pause=None if schedule.pause is None else np.repeat(schedule.pause, count) / count,
+        routes=schedule.routes and replace(schedule.routes, of=np.repeat(schedule.routes.of, count)),
         chunk_ptr=pointers(length),
         chunk_ids=chunks.astype(np.int32),
         wait_ptr=wait_ptr,
@@ -66,7 +70,7 @@ def _waits(schedule: Schedule, count: int) -> tuple[I64, NDArray[np.int32]]:
     other = (run[early] >= 0) & (run[early] != run[late]) & (_lane(schedule)[early] == _lane(schedule)[late])
     following = [_succession(schedule, run)]
     if schedule.ready is not None:
-        following.append(_exchanges(schedule))
+        following.append(_exchanges(schedule, np.flatnonzero(schedule.ready)))
     alike, after = np.arange(count), np.arange(1, count)
     pairs = [(late[~other, np.newaxis] * count + alike, early[~other, np.newaxis] * count + alike)]
     pairs += [(late[other] * count, early[other] * count + count - 1)]
@@ -107,9 +111,9 @@ def _succession(schedule: Schedule, run: I64) -> Pairs:
     return np.concatenate((free, late)), np.concatenate((free, early))
 
 
-def _exchanges(schedule: Schedule) -> Pairs:
-    """A transfer that needs its destination ready and the one that sends the same chunks from there in that step."""
-    writers, readers = np.flatnonzero(schedule.ready), np.arange(schedule.transfers)
+def _exchanges(schedule: Schedule, writers: I64) -> Pairs:
+    """Transfers that need their destination ready, and those that send the same chunks from there in that step."""
+    readers = np.arange(schedule.transfers)
     writer, written = cells(schedule, writers, schedule.destination[writers])
     reader, read = cells(schedule, readers, schedule.source)
     late, early = _joined((writers[writer], written), (reader, read))

@@ -35,9 +35,7 @@ class Row:
 
 
 def made(collective: str, ranks: int, blocks: int, rows: list[Row], parts: tuple[float, ...] = (1.0,)) -> Schedule:
-    return rewritten(
-        replace(Builder(collective, "by hand", ranks, np.ones(blocks)).build(), parts=np.array(parts)), rows
-    )
+    return rewritten(replace(Builder(collective, "by hand", ranks, np.ones(blocks)).build(), parts=np.array(parts)), rows)
 
 
 def rewritten(schedule: Schedule, rows: list[Row]) -> Schedule:
@@ -309,9 +307,7 @@ def test_a_copy_and_a_sum_of_one_level_are_a_race() -> None:
         assert place(made("all_reduce", 4, 1, [*rows, copy(3, 0, 0)]))[0] == "race"
         schedule = made("all_reduce", 4, 1, rows)
         assert place(schedule)[:3] == ("race", 0, 0)
-        with pytest.raises(
-            ProofError, match=rf"transfer {rows.index(copy(3, 0, 0))} \(rank 3 to 0"
-        ):  # not the two sums
+        with pytest.raises(ProofError, match=rf"transfer {rows.index(copy(3, 0, 0))} \(rank 3 to 0"):  # not the two sums
             prove(schedule)
 
 
@@ -541,9 +537,7 @@ def test_waits_that_others_imply_do_not_matter(schedule: Schedule) -> None:
     before = ancestors(rows)
     if before is None:
         return
-    fewer = [
-        replace(row, waits=tuple(w for w in row.waits if not any(w in before[v] for v in row.waits))) for row in rows
-    ]
+    fewer = [replace(row, waits=tuple(w for w in row.waits if not any(w in before[v] for v in row.waits))) for row in rows]
     assert verdict(rewritten(schedule, fewer)) == verdict(schedule)
 
 
@@ -596,9 +590,7 @@ def schedules(large: bool) -> list[Schedule]:
 
 def test_every_algorithm_is_covered_and_right() -> None:
     built = [*schedules(False), *schedules(True)]
-    assert {(s.collective, s.algorithm) for s in built} == {
-        (c, name) for c, known in ALGORITHMS.items() for name in known
-    }
+    assert {(s.collective, s.algorithm) for s in built} == {(c, name) for c, known in ALGORITHMS.items() for name in known}
     for schedule in built:
         assert prove(schedule).transfers == schedule.transfers
 

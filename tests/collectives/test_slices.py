@@ -23,12 +23,12 @@ from .checker import ALPHA, BANDWIDTH, SIZE, check, chunks_of, machines, time_of
 LAYOUTS = [Layout(2), Layout(3), Layout(8), torus(4, 4), torus(4, 2), machines(3, Layout(4)), machines(2, torus(2, 2))]
 
 
-@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.servers}x{layout.inner or layout.dims or layout.ranks}")
+@pytest.mark.parametrize("layout", LAYOUTS, ids=str)
 def test_every_algorithm_stays_right_and_sends_as_much(layout: Layout) -> None:
     for collective in ALGORITHMS:
         own = {"matrix": np.ones((layout.ranks,) * 2)} if collective == "all_to_all_v" else {}
         for name, whole in applicable(collective, layout, slices=1, **own).items():
-            if isinstance(whole, Schedule) and name not in ("mesh_one_shot", "themis"):  # themis is long, see below
+            if isinstance(whole, Schedule) and name != "mesh_one_shot":
                 cut = sliced(whole, 2)
                 prove(cut)
                 assert cut.transfers == 2 * whole.transfers
@@ -63,19 +63,32 @@ def test_slices_of_a_line() -> None:
     assert cut.step.tolist() == [0, 1, 1, 2]
 
 
-def test_a_lane_sends_all_slices_of_one_step_before_the_next() -> None:
+def test_a_lane_is_through_with_a_slice_before_the_next() -> None:
     cut = sliced(tree.broadcast(Layout(4)), 3)  # 0 -> 2, then 0 -> 1 and 2 -> 3
-    of = {(a, b): [t for t in range(cut.transfers) if (cut.source[t], cut.destination[t]) == (a, b)] for a, b in [(0, 2), (0, 1)]}
-    assert waits_of(cut)[of[0, 1][0]] == [of[0, 2][2]]
+    number = {row: t for t, row in enumerate(zip(cut.destination.tolist(), (cut.chunk_ids % 3).tolist()))}
+    waits = {row: waits_of(cut)[t] for row, t in number.items()}
+    assert waits[1, 0] == [number[2, 0]]
+    assert waits[2, 1] == [number[1, 0]]
+    assert waits[3, 1] == sorted([number[2, 1], number[3, 0]])
 
 
 def test_slices_let_the_tiers_of_a_hierarchy_work_at_the_same_time() -> None:
-    """Eight machines of four: what one slice does inside, others do between; never slower than whole, at no overhead."""
+    """Two machines: inside 2 · 15/16 S over four links, between 2 · 1/2 · 1/16 S over a NIC.
+
+    Either the links inside are never idle, or the NIC is idle during the first and last slice inside only.
+    """
     graph = topologies.efa_cluster("trn2", count=2)
     whole = hierarchical.all_reduce(machines(2, torus(4, 4)))
-    times = [simulate(graph, sliced(whole, count).scaled(1e9)).time for count in (1, 2, 8)]
-    assert times[0] > times[1] * 1.05
-    assert times[1] > times[2]
+    inside, between = 2 * 15 / 16 * 1e9 / (4 * 128e9), 1e9 / 16 / 25e9
+    for count in (1, 2, 4, 8):
+        time = simulate(graph, sliced(whole, count).scaled(1e9)).time
+        assert time == pytest.approx(max(inside, inside / count + between), rel=1e-9)
+
+
+def test_stages_whose_lanes_change_apart_do_not_wait_for_ever() -> None:
+    """The parts of an unequal torus are in their dimensions at different steps."""
+    for layout in (torus(2, 4), torus(4, 2, 2), torus(2, 3)):
+        prove(sliced(bucket.all_reduce(layout), 3))
 
 
 def test_a_ring_of_one_port_gains_nothing_and_pays_the_overheads() -> None:
@@ -89,7 +102,7 @@ def test_slices_of_partners_wait_for_each_other(monkeypatch: pytest.MonkeyPatch)
     whole = doubling.all_reduce(Layout(4))
     prove(sliced(whole, 2))
     none = np.empty(0, dtype=np.int64)
-    monkeypatch.setattr(slices, "_exchanges", lambda schedule: (none, none))
+    monkeypatch.setattr(slices, "_exchanges", lambda schedule, writers: (none, none))
     with pytest.raises(ProofError, match="race"):
         prove(sliced(whole, 2))
 

@@ -114,7 +114,7 @@ def test_bandwidths_that_change_coefficients_and_caps(command: Callable[..., Ans
         ({"flow_bytes": [2.0, 3.0, np.nan]}, "flow_bytes[2] is nan"),
         ({"flow_bytes": ["a", "b", "c"]}, "flow_bytes: expected numbers"),
         ({"link_bw": [2.0, np.inf]}, "link_bw[1] is inf"),
-        ({"link_bw": 2.0, "link_lat": 0.0}, "link_bw: expected one row of numbers"),
+        ({"link_bw": [[2.0, 1.0]], "link_lat": [[0.0, 0.0]]}, "link_bw: expected one row of numbers"),
         ({"link_lat": [0.25]}, "link_lat: expected 2 times, one per link"),
         ({"link_lat": [0.25, -1.0]}, "link_lat[1] is -1.0"),
         ({"link_lat": ["a", "b"]}, "link_lat: expected 2 times"),
