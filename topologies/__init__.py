@@ -4,7 +4,7 @@ A fabric is a `networkx.DiGraph`. Bandwidths are in bytes/s, latencies in s, bot
 
 Nodes are ints: ranks are 0..n-1, then come switches and NICs, counted on without gaps.
 
-    kind        "chip" (a rank), "switch" or "nic"
+    kind        "chip" (a rank), "switch" or "nic"; or "core" (a rank), and the chips come after the cores
     name        unique text, such as "chip 5", "rack switch 1", "nic 12", "leaf 0"
     coord       list of ints, where the ranks lie on a grid
     rack, server, machine    ints, where there are such things; counted over the whole fabric
@@ -26,9 +26,10 @@ An edge u -> v is one direction of a link.
 Graph attributes are JSON values.
 
     name, preset   what was built: "trn3_gen2", "aws-docs" ("" where there are no presets)
-    shape       "torus", "mesh", "ring", "hypercube", "full_mesh", "switch", "leaf_spine", "fat_tree", "trn3", "cluster"
+    shape       "torus", "mesh", "ring", "hypercube", "full_mesh", "switch", "leaf_spine", "fat_tree", "trn3", "cluster",
+                "cores" (then chip_shape, chip_dims and cores_per_chip say what the chips are)
     dims        sizes of the grid; the first coordinate varies fastest: rank = x + kx * (y + ky * z)
-    routing     default rule: "dimension_order", "trn3", "spray", "cluster" or "shortest"
+    routing     default rule: "dimension_order", "trn3", "spray", "cluster", "cores" or "shortest"
     provenance  {"builder": name, "parameters": {...}}
     overheads   {"alpha_link": s, "alpha_efa": s, "source": text}, on machines for which they are known
     fold        {"machines": count, "pods": count} of a folded cluster, whose one machine stands for all
@@ -50,6 +51,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .check import check
+from .cores import with_cores
 from .degrade import degrade
 from .efa import efa_cluster
 from .efficiency import with_efficiency
@@ -80,6 +82,7 @@ __all__ = [
     "trn2_ultraserver",
     "trn3_gen1",
     "trn3_gen2",
+    "with_cores",
     "with_efficiency",
 ]
 

@@ -16,6 +16,15 @@ I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
+CROWDED = 6
+"""A root with less than so many units out of it for each of its trees is crowded."""
+
+HOPELESS = 0.05
+"""The fraction of all hops that are too many to be found by exchanges."""
+
+FAILURES = 100
+"""Exchanges in vain after which an attempt is given up."""
+
 TRIES = 400
 """Hops of other trees that are looked at to make room for one."""
 
@@ -44,6 +53,7 @@ class Growth:
         self.reached = np.full((len(root), ranks), -1, dtype=np.int64)
         self.hop = np.full((len(root), ranks), -1, dtype=np.int64)
         self.reached[np.arange(len(root)), root] = 0
+        self.failures = 0  # exchanges that were tried in vain
 
     def run(self, least: float, say: Callable[[str], None]) -> bool:
         """Grow until every tree spans; False where that fails. least: of the units, in a round."""
@@ -54,28 +64,28 @@ class Growth:
             say(f"optimal: packing trees, {missing} hops to go")
             part = self._part(least, spent)
             spent += part
-            if not self._round(number, part) and not self._exchange(number):
+            if self._round(number, part):
+                continue
+            hopeless = missing > HOPELESS * self.hop.size + len(self.root)
+            if hopeless or self.failures > FAILURES or not self._exchange(number):
                 return False
         return True
 
     def _start(self) -> None:
-        """Take one hop out of every root that has no units to spare for its trees, or others would use them up."""
-        out = np.zeros(self.reached.shape[1])
-        np.add.at(out, self.hops.source[self._firsts], self.units[self.uses[self._firsts, 0]])
-        trees = np.bincount(self.root, minlength=len(out))
-        for tree in self.choice.permutation(np.flatnonzero((trees > out / 2)[self.root])).tolist():
-            there = self.reached[tree] >= 0
-            ends = self.hops.destination[self.hops.source == self.root[tree]]
-            found = [hop for goal in ends.tolist() if (hop := self._best(there, goal, self.left)) >= 0]
-            if found:
-                shares = (self.left[self.uses[found]] / self.units[self.uses[found]]).min(axis=1)
-                hop = found[int(shares.argmax())]
-                self._take(tree, int(self.hops.destination[hop]), hop, 1)
-
-    @property
-    def _firsts(self) -> I64:
-        """One hop over each link that is the first of any."""
-        return np.unique(self.hops.links[:, 0], return_index=True)[1]
+        """Let the trees of crowded roots, which have hardly a unit for each, out first: others would wall them in."""
+        first = np.unique(self.hops.links[:, 0], return_index=True)[1]
+        ranks = self.reached.shape[1]
+        out = np.bincount(self.hops.source[first], self.units[self.uses[first, 0]], ranks)
+        crowded = np.flatnonzero((np.bincount(self.root, minlength=ranks) > out / CROWDED)[self.root])
+        for number in range(1, max(ranks // 8, 2)):
+            for tree in self.choice.permutation(crowded).tolist():
+                there = self.reached[tree] >= 0
+                hops = np.flatnonzero(there[self.hops.source] & ~there[self.hops.destination])
+                share = (self.left[self.uses[hops]] / self.units[self.uses[hops]]).min(axis=1)
+                best = np.flatnonzero(share == share.max())
+                hop = int(hops[best[self.choice.integers(len(best))]])
+                if share.max() > 0:
+                    self._take(tree, int(self.hops.destination[hop]), hop, number)
 
     def _open(self) -> Bools:
         """[T, H] hops from a rank that a tree has reached to one that it has not."""
@@ -98,8 +108,10 @@ class Growth:
         quota[-1] = self.left[-1]
         there = self.reached >= 0
         tree, rank = np.nonzero(ways)
-        # First those that open scarce links to their tree, then those with few ways.
-        order = np.lexsort((self.choice.random(len(tree)), ways[tree, rank], -gain[tree, rank]))
+        # First trees that fall behind, then ranks that open scarce links to their tree, then ranks with few ways.
+        size = there.sum(axis=1)
+        ahead = (size > np.median(size) / 2)[tree]
+        order = np.lexsort((self.choice.random(len(tree)), ways[tree, rank], -gain[tree, rank], ahead))
         count = 0
         for one, goal in zip(tree[order].tolist(), rank[order].tolist()):
             hop = self._best(there[one], goal, quota)
@@ -147,7 +159,10 @@ class Growth:
             hops = self.into[rank]
             rounds = self.reached[tree, self.hops.source[hops]]
             hops = hops[np.argsort(rounds, kind="stable")][(rounds < 0).sum() :]
-            count += any(self._make_room(tree, rank, hop, number) for hop in hops.tolist())
+            done = any(self._make_room(tree, rank, hop, number) for hop in hops.tolist())
+            count, self.failures = count + done, self.failures + (not done)
+            if self.failures > FAILURES:
+                break
         return count
 
     def _make_room(self, tree: int, rank: int, hop: int, number: int) -> bool:
@@ -156,21 +171,26 @@ class Growth:
         lacking = self.uses[hop][self.left[self.uses[hop]] < 0]
         if not len(lacking):
             return True
-        others, goals = np.nonzero((self.hop >= 0) & (self.uses[self.hop] == lacking[0]).any(axis=2))
-        for index in self.choice.permutation(len(others))[:TRIES].tolist():
-            other, goal = int(others[index]), int(goals[index])
-            if (other, goal) != (tree, rank) and self._move(other, goal):
+        free = (self.left[self.uses] >= self.weight[self.uses]) | (self.hops.links == self.hops.last[:, np.newaxis])
+        free = free.all(axis=1)  # but for the last link, which a hop may share with the one whose place it takes
+        open_to = np.bincount(self.hops.destination[free], minlength=self.hop.shape[1]) > 0
+        near = np.append((self.uses == lacking[0]).any(axis=1) & open_to[self.hops.destination], False)
+        places = np.flatnonzero(near[self.hop.ravel()])
+        for place in places[self.choice.permutation(len(places))[:TRIES]].tolist():
+            other, goal = divmod(place, self.hop.shape[1])
+            if (other, goal) != (tree, rank) and self._move(other, goal, free):
                 return True
         self._give(hop)
         self.hop[tree, rank] = self.reached[tree, rank] = -1
         return False
 
-    def _move(self, tree: int, rank: int) -> bool:
-        """Reach a rank by another hop, such that no class lacks units then."""
+    def _move(self, tree: int, rank: int, free: Bools) -> bool:
+        """Reach a rank by another hop, one of the free ones, such that no class lacks units then."""
         known, number = int(self.hop[tree, rank]), int(self.reached[tree, rank])
-        self._give(known)
         hops = self.into[rank]
+        hops = hops[free[hops]]
         rounds = self.reached[tree, self.hops.source[hops]]
+        self._give(known)
         for hop in hops[np.argsort(rounds, kind="stable")][(rounds < 0).sum() :].tolist():
             if hop != known and not self._below(tree, rank, int(self.hops.source[hop])):
                 self._take(tree, rank, hop, number)

@@ -58,10 +58,13 @@ def all_reduce(network: Network, ranks: I64, progress: Progress, slices: int | N
     sides = (wires.turn(), wires)
     equal = min(_equal_rate(network, side) for side in sides)
     progress("optimal: rates of the roots")
+    rates, equally = best_rates(wires, equal), [equal] * len(ranks)
     try:
-        forests = _forests(network, sides, best_rates(wires, equal), progress)
+        forests = _forests(network, sides, rates, progress)
     except NotApplicable:
-        forests = _forests(network, sides, [equal] * len(ranks), progress)
+        if rates == equally:
+            raise
+        forests = _forests(network, sides, equally, progress)
     count = max(choose_timing(forest, slices).slices for forest in forests)
     trees = int(forests[0].demand.roots.sum())
     builder = Builder("all_reduce", "optimal", len(ranks), np.full(trees, 1 / trees), np.full(count, 1 / count))

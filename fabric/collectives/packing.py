@@ -35,6 +35,9 @@ Progress = Callable[[str], None]
 ATTEMPTS = ((0.1, 0), (0.2, 1), (0.05, 2), (0.1, 3), (0.2, 4), (0.1, 5), (0.05, 6), (0.3, 7))
 """Least fraction of the units in a round, and the seed of the choice among equals."""
 
+WORK = 20_000_000
+"""Trees times hops of all attempts together."""
+
 LARGEST = 100_000_000
 """Trees times hops."""
 
@@ -195,7 +198,8 @@ def pack(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress
     classes, weight = link_classes(wires, group)
     units, tight = np.zeros_like(weight), _tight(wires, demand, classes)
     units[classes] = demand.capacity
-    for number, (least, seed) in enumerate(ATTEMPTS):
+    attempts = ATTEMPTS[: max(1, WORK // (len(root) * len(hops.source)))]
+    for number, (least, seed) in enumerate(attempts):
         progress(f"optimal: packing {int(demand.roots.sum())} trees" + f", attempt {number + 1}" * (number > 0))
         growth = Growth(hops, classes, units, weight, root, tight, np.random.default_rng(seed))
         if growth.run(least, progress):

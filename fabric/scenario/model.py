@@ -21,7 +21,7 @@ from .quantities import expand_sizes, read_size, read_time, size_text, time_text
 
 #: What a case may run: the collectives, and the two all-to-alls of a mixture-of-experts layer.
 COLLECTIVES = (*ALGORITHMS, "moe")
-ROUTINGS = ("default", "dimension_order", "shortest", "spray", "ecmp", "trn3", "cluster")
+ROUTINGS = ("default", "dimension_order", "shortest", "spray", "ecmp", "trn3", "cluster", "cores")
 PLOTS = ("latency", "busbw", "heatmap", "fabric")
 #: Bytes of an element of each type.
 ELEMENT_BYTES: Mapping[str, int] = MappingProxyType(

@@ -568,6 +568,7 @@ LARGE = [
     Layout(16, (4, 4), (1.0, 1.0)),
     Layout(16, (4, 4), (2.0, 1.0)),
     Layout(16, (4, 2, 2), (2.0, 2.0, 1.0)),
+    Layout(8, servers=4, inner=Layout(2), between=Layout(4, (2, 2), (1.0, 1.0))),
     server(Layout(4), 3),
     server(Layout(3), 4),
     server(Layout(4, (2, 2), (1.0, 1.0)), 4),
@@ -609,23 +610,27 @@ def stays_right(rows: list[Row], t: int, rank: int) -> bool:
     this one; it is summed once, and nobody reads it in between. A copy has no such way: its destination gets that chunk
     by it alone.
 
-    Another rank may also bring it along: one whose own sum goes there later and waits for this one, to find it ready.
+    Another rank may also bring it along: one whose own sum goes to the way later and, to find it ready, waits for this one.
     """
-    brought = [row for row in rows if (row.source, row.destination) == (rank, rows[t].destination) and t in row.waits]
+    if rows[t].operation != REDUCE:
+        return False
 
     def way(chunk: int) -> Iterator[int]:
         at, seen = rows[t].destination, set[int]()
         while at not in seen:
             seen.add(at)
+            yield at
             onward = [row for row in rows if row.source == at and chunk in row.chunks and row.operation == REDUCE]
             if len(onward) != 1:  # the end, or an exchange: ranks that send each other their sums
                 return
             at = onward[0].destination
-            yield at
 
-    return rows[t].operation == REDUCE and all(
-        rank in way(chunk) or any(chunk in row.chunks for row in brought) for chunk in rows[t].chunks
-    )
+    def brought(chunk: int) -> bool:
+        before = ancestors(rows) or []
+        mine = [w for w, row in enumerate(rows) if row.source == rank and chunk in row.chunks and row.operation == REDUCE]
+        return any(t in before[w] and rows[w].destination in way(chunk) for w in mine)
+
+    return all(rank in way(chunk) or brought(chunk) for chunk in rows[t].chunks)
 
 
 def needed(rows: list[Row], t: int) -> list[int]:

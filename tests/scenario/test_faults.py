@@ -76,7 +76,7 @@ def _moe(old: str, new: str) -> str:
         (CASE + "overheads: defaults\n", "7:12: overheads: unknown overheads 'defaults' (did you mean default?); known: "
          "none, default"),
         (CASE + "routing: dimension-order\n", "7:10: routing: unknown routing 'dimension-order' (did you mean "
-         "dimension_order?); known: default, dimension_order, shortest, spray, ecmp, trn3, cluster"),
+         "dimension_order?); known: default, dimension_order, shortest, spray, ecmp, trn3, cluster, cores"),
         # Topologies.
         (with_case(topology="trn2"), "4:15: topology: expected a mapping, not 'trn2'"),
         (with_case(topology="{preset: a}"), "4:15: topology: expected either a builder or a file; builders: "
