@@ -33,7 +33,9 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 def main() -> int:
     """Run the command line; the exit code."""
     try:
-        return int(command.main(standalone_mode=False) or 0)
+        code = int(command.main(standalone_mode=False) or 0)
+        sys.stdout.flush()
+        return code
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -44,9 +46,15 @@ def main() -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("fabric-sim: interrupted, nothing was written", err=True)
         return 130
+    except MemoryError as error:
+        click.echo(f"fabric-sim: not enough memory: {error}", err=True)
+        return 1
     except BrokenPipeError:  # the reader has gone, as in `fabric-sim run ... | head`
         sys.stderr.close()
         return 1
+    except OSError as error:  # a name too long for the system, an output that is full
+        click.echo(f"fabric-sim: {error.strerror or error}{f': {error.filename}' if error.filename else ''}", err=True)
+        return 2
 
 
 @click.group(name="fabric-sim", context_settings=CONTEXT)
@@ -90,7 +98,11 @@ def run(
     from .runner import load, run_scenario
     from .scenario import resolved
 
-    overrides = (*overrides, *(["verify=true"] if verify else []), *([f"algorithm={algorithm}"] if algorithm else []))
+    overrides = (
+        *overrides,
+        *(["verify=true"] if verify else []),
+        *([f"algorithm={algorithm}"] if algorithm is not None else []),
+    )
     loaded: Scenario
     work: Callable[[Callable[[str], None]], Run]
     if schedule is None:
@@ -109,7 +121,7 @@ def run(
         job = FileRun(schedule, topology, size, place=_ranks(place), compute=compute != "zero", overrides=overrides)
         loaded, work = job.scenario, job.run
     links = loaded.report.links
-    with whole_folder(output) if output else nullcontext() as staging:
+    with whole_folder(output) if output is not None else nullcontext() as staging:
         with _progress(quiet, verbose) as say:
             finished = work(say)
         if staging is not None:
@@ -221,6 +233,10 @@ def topology(
     """Describe or export a TOPOLOGY: the name of a builder, or a node-link JSON or GraphML file of your own."""
     from .runner import build_topology
 
+    if form is None and output != "-":
+        raise click.UsageError("-o goes with --format: node-link, graphml or dot")
+    if form is not None and as_json:
+        raise click.UsageError("give --json or --format, not both")
     graph = build_topology(topology, parameters if preset is None else (*parameters, f"preset={preset}"))
     if form is not None:
         _export(graph, form, output)
@@ -251,7 +267,7 @@ def tune(
     from .tune import nccl_csv, text
     from .tune import tune as find
 
-    with whole_folder(output) if output else nullcontext() as staging:
+    with whole_folder(output) if output is not None else nullcontext() as staging:
         with _progress(quiet, False) as say:
             found = find(topology, collective, sizes, parameters, say)
         table = None if nccl is None else nccl_csv(found)

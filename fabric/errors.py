@@ -2,7 +2,7 @@
 
     FabricError
       x InputError     the input is wrong: exit code 2
-      x RunError       the run failed (a stall, a folder that cannot be written): exit code 1
+      x RunError       the run failed (a stall, a run that does not fit): exit code 1
       x InternalError  a result contradicts a proof: a defect of this program, exit code 1
 
 The command prints the message and no traceback; from Python they are ordinary exceptions.

@@ -30,43 +30,73 @@ def whole_folder(target: str | Path) -> Iterator[Staging]:
     A folder that exists keeps its other files. Raises InputError if it cannot be written, before the block runs where
     that can be known.
     """
-    wanted = Path(target)
-    if wanted.exists() and not wanted.is_dir():
-        raise InputError(f"cannot write to {wanted}: it is a file, and a folder is needed")
+    wanted = _named(target)
     with _writing(wanted):
-        wanted.parent.mkdir(parents=True, exist_ok=True)
-        if wanted.exists() and not os.access(wanted, os.W_OK | os.X_OK):
-            raise PermissionError(13, os.strerror(13))
-        staging = Path(tempfile.mkdtemp(prefix=f".{wanted.name}.", dir=wanted.parent))
+        if wanted.exists() and not wanted.is_dir():
+            raise InputError(f"cannot write to {wanted}: it is a file, and a folder is needed")
+        # Inside a folder that exists: it may be all that can be written to, or a file system of its own.
+        beside = wanted if wanted.exists() else wanted.parent
+        beside.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{wanted.name}.", dir=beside))
     try:
         with _writing(wanted):
             yield Staging(staging)
-            _move(staging, wanted)
+            if wanted.exists():
+                _replace(staging, wanted)
+            else:
+                staging.chmod(0o777 & ~_umask())
+                staging.rename(wanted)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
 def whole_file(target: str | Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file that takes its name only when it is complete. Raises InputError if it cannot be written."""
-    wanted = Path(target)
+    wanted = _named(target)
     with _writing(wanted):
         handle, name = tempfile.mkstemp(prefix=f".{wanted.name}.", dir=wanted.parent)
         os.close(handle)
         try:
             write(Path(name))
-            os.chmod(name, 0o644)
+            os.chmod(name, 0o666 & ~_umask())
             os.replace(name, wanted)
         finally:
             Path(name).unlink(missing_ok=True)
 
 
-def _move(staging: Path, wanted: Path) -> None:
-    staging.chmod(0o755)
-    if not wanted.exists():
-        staging.rename(wanted)
-        return
-    for file in sorted(staging.iterdir()):
-        os.replace(file, wanted / file.name)
+def _replace(staging: Path, wanted: Path) -> None:
+    """Move all files into a folder that exists; put back what was there if one of them cannot be moved."""
+    files = sorted(staging.iterdir())
+    for file in files:
+        if (wanted / file.name).is_dir():
+            raise InputError(f"cannot write {wanted / file.name}: it is a folder, and a file is needed")
+    kept = staging / "kept"
+    kept.mkdir()
+    done: list[str] = []
+    try:
+        for file in files:
+            if (wanted / file.name).exists():
+                os.replace(wanted / file.name, kept / file.name)
+            done.append(file.name)
+            os.replace(file, wanted / file.name)
+    except OSError:
+        for name in done:
+            (wanted / name).unlink(missing_ok=True)
+            if (kept / name).exists():
+                os.replace(kept / name, wanted / name)
+        raise
+
+
+def _named(target: str | Path) -> Path:
+    if not str(target).strip():
+        raise InputError("the name of what to write is empty")
+    return Path(target)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 @contextmanager

@@ -59,11 +59,13 @@ def _table(rows: list[list[str]]) -> list[str]:
 
 
 def _explain(result: Result, links: int) -> list[str]:
-    busiest = result.bottleneck(max(links, 1))
+    busiest = result.bottleneck(max(links, 5))
     lines = [
         f"  at {format_size(result.size)}: bound by {result.bound.name}: {result.bound.detail}",
         f"  {result.transfers} transfers in {result.steps} steps ({result.classes} classes simulated); {result.proof}",
     ]
+    if result.certified:
+        lines.append(f"  certified max-min fair in each of {result.epochs} epochs")
     if result.note:
         lines.append(f"  {result.note}")
     lines += [f"  warning: {warning}" for warning in result.warnings]
@@ -101,7 +103,7 @@ def bottleneck_sentence(result: Result) -> str:
     where = f"{busiest.tier} links, {format_bandwidth(busiest.bandwidth)} ({busiest.confidence})"
     if busiest.full < 0.5:
         return f"overhead and latency: even {where}, are full for only {busiest.full:.0%} of {format_time(result.time)}"
-    return f"{where}, full for {busiest.full:.0%} of the time"
+    return f"{where}, full for {busiest.full:.1%} of the time"
 
 
 def _confidence(busiest: Sequence[Busy]) -> list[str]:

@@ -83,6 +83,7 @@ class Result:
     transfers: int
     classes: int  # simulated for those transfers
     epochs: int
+    certified: bool = False  # max-min fairness checked in every epoch
     case: str = ""
     type: str = "uint8"
     width: float = 1.0  # bytes of an element of that type
@@ -174,7 +175,7 @@ class Result:
             "algorithm": self.algorithm,
             "options": self.options,
             "ranks": self.ranks,
-            "size_bytes": self.size,
+            "size_bytes": int(self.size) if self.size.is_integer() else self.size,
             "count": self.count,
             "type": self.type,
             "time_s": self.time,
@@ -189,6 +190,7 @@ class Result:
             "transfers": self.transfers,
             "classes": self.classes,
             "epochs": self.epochs,
+            "certified": self.certified,
             "proof": self.proof,
             "note": self.note,
             "warnings": list(self.warnings),

@@ -70,6 +70,8 @@ def find_routes(network: Network, sources: I64, destinations: I64, rule: Rule | 
         raise InputError(
             f"routing {name} does not serve a folded cluster, whose routes are alike: take the default, or fold: false"
         )
+    if not network.links:
+        _refuse(network, [(u, v) for u, v in zip(sources.tolist(), destinations.tolist()) if u != v])
     hops = _detour(network, sources, destinations, RULES[name](network, sources, destinations, rule))
     order = np.argsort(hops.pair, kind="stable")
     ptr = pointers(np.bincount(hops.pair, minlength=len(sources)))
@@ -148,6 +150,9 @@ def _torus_hops(
 def _trn3(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
     """Same sled through its switch (a tray-mate directly), same rack through the rack switch, another rack over the direct
     link and one leg inside a rack: at the destination, at the source, or half each (`leg` of the graph)."""
+    if not {"sled", "tray", "rack", "cross-rack", "switch"} & set(network.tiers):
+        name = network.graph.graph.get("name", "this graph")
+        raise InputError(f"the trn3 rule routes over the tiers of Trn3 machines; {name} has none of them")
     rack = np.array([network.graph.nodes[node].get("rack", 0) for node in range(network.ranks)], dtype=np.int64)
     mate = _neighbour(network, "cross-rack")
     leg = network.graph.graph.get("leg", "destination")

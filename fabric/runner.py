@@ -46,6 +46,7 @@ Progress = Callable[[str], None]
 
 ROUNDING = 1e-9  # times that differ by less are equal
 PAIR_ABOVE = 32  # ranks of a machine of which two prove a folded schedule; of smaller machines three or four do
+KEPT_AT_MOST = 2_000_000  # flows of a case kept in memory while the other cases are looked at
 PROVE_AT_MOST = 400_000  # chunks moved, about 0.5 s; beyond it a smaller schedule of the same kind is proved
 
 
@@ -61,6 +62,8 @@ def run(scenario: str | Path | Scenario, overrides: Sequence[str] = (), progress
 def load(scenario: str | Path, overrides: Sequence[str] = ()) -> Scenario:
     """Read a scenario: the name of one that ships, the path of a file, or "-" for standard input."""
     if scenario == "-":
+        if sys.stdin is None:
+            raise InputError("standard input is closed")
         return read_scenario(sys.stdin.read(), name="standard input", overrides=overrides)
     path = Path(scenario)
     if path.suffix in (".yaml", ".yml") or path.exists():
@@ -107,12 +110,19 @@ def _shipped_files() -> dict[str, Path]:
 
 
 def run_scenario(scenario: Scenario, progress: Progress) -> Run:
-    """Every case of a scenario, in order."""
-    results: list[Result] = []
+    """Every case of a scenario, in order; none is run before all are found to be sound."""
+    faults: list[str] = []
+    runs: list[CaseRun] = []
     for index, case in enumerate(scenario.cases):
         progress(f"{case.name}: fabric")
-        results += CaseRun(scenario, index, progress).results()
-    return Run(scenario.name, VERSION, tuple(results))
+        try:
+            runs.append(CaseRun(scenario, index, progress))
+            runs[-1].check()
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return Run(scenario.name, VERSION, tuple(result for one in runs for result in one.results()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +183,14 @@ class CaseRun:
             yield self._own_bytes([np.array(self.case.matrix, dtype=np.float64)] * len(self.groups))
         else:
             yield from self._sizes()
+
+    def check(self) -> None:
+        """Raise InputError for what only the fabric can tell: whether the algorithm serves it, whether there are routes."""
+        if self.case.sizes is None:
+            return
+        prepared, _ = self._candidates
+        if sum(len(one.flows.bytes) for one in prepared) > KEPT_AT_MOST:
+            del self._candidates  # made again when the case comes to be run
 
     # --- collectives of one size --------------------------------------------------------------------------------------
 
@@ -290,7 +308,11 @@ class CaseRun:
         first = schedules[0]
         self.progress(f"{self.case.name}: {first.algorithm}, {sum(s.transfers for s in schedules)} transfers")
         placements = [Placement(schedule, group) for schedule, group in zip(schedules, self.groups)]
-        traffic = route_traffic(self.network, placements, self.rule)
+        try:
+            traffic = route_traffic(self.network, placements, self.rule)
+        except InputError as error:
+            place = self._where("topology" if self.rule.name == "default" else "routing")
+            raise InputError(f"{place}: {fault}" for fault in error.faults) from None
         flows = bind(self.network, placements, traffic, self.overheads)
         return Prepared(placements, flows, partial(self._prove_all, placements))
 
@@ -337,6 +359,8 @@ class CaseRun:
                 "mixture-of-experts layers and matrices set ranks apart: they need fold: false, which builds up to "
                 f"{MOST_CHIPS:,} chips, and a matrix of {ranks:,} ranks alone would take {8 * ranks**2 / 2**30:,.0f} GiB"
             )
+        if self.network.ranks < 2:
+            raise InputError(f"{self._where('topology')}: a collective needs at least two ranks")
         if groups == "all":
             return [np.arange(self.network.ranks)]
         if isinstance(groups, int):

@@ -130,7 +130,7 @@ def measure(
                 f"a time of {max(times)!r} s is below the lower bound {bound.name} of {bound.time!r} s ({bound.detail}): "
                 "one of them is wrong; please report the scenario"
             )
-    schedule = placements[0].schedule
+    schedule = placements[int(np.argmax(times))].schedule  # of the group that takes longest, where they differ
     return Result(
         collective=schedule.collective,
         algorithm=schedule.algorithm,
@@ -148,6 +148,7 @@ def measure(
         transfers=sum(placed.schedule.stands_for for placed in placements),
         classes=outcome.classes,
         epochs=outcome.epochs,
+        certified=verify,
         note=schedule.note,
         **about,
     )

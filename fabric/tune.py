@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
+from .collectives import canonical
 from .errors import InputError
 from .result import Result
 from .runner import CaseRun, Progress, one_case
@@ -56,6 +57,8 @@ def tune(
 
     topology: a builder or a file. overrides: `key=value` of its parameters. Raises InputError as a scenario file does.
     """
+    if canonical(collective) == "all_to_all_v":
+        raise InputError("tune compares algorithms over sizes, and all_to_all_v has its own")
     case = {"collective": collective, "algorithm": "all", "sizes": sizes}
     scenario = one_case(topology, topology, case, [f"topology.{one}" for one in overrides])
     run = CaseRun(scenario, 0, progress)

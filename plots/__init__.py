@@ -11,6 +11,7 @@ of the caller's own. Nothing is computed here: every number is a result's.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from io import BytesIO
@@ -63,7 +64,9 @@ def _png(drawn: Figure) -> bytes:
     import matplotlib as mpl
 
     file = BytesIO()
-    with mpl.rc_context(RC):
+    with mpl.rc_context(RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font has not
+
         # No software version in the file: the same results give the same bytes.
         drawn.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
     return file.getvalue()

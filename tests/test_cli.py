@@ -151,6 +151,79 @@ def test_what_only_the_fabric_can_tell_is_located(
     assert message in answer.err
 
 
+def test_all_cases_are_looked_at_before_one_is_run(command: Callable[..., Answer]) -> None:
+    case = "  - {name: %s, topology: {builder: %s}, collective: all_reduce, algorithm: %s, sizes: 1 MiB}\n"
+    text = "name: bad\noverheads: none\ncases:\n" + case % ("a", "trn2", "ring")
+    text += (
+        case % ("b", "trn3_gen2", "rdh")
+        + case % ("c", "trn3_gen1", "bucket")
+        + case % ("d", "switch, n: 3, bandwidth: 1 GB/s", "rdh")
+    )
+    Path("bad.yaml").write_text(text)
+    answer = command("run", "bad.yaml")
+    assert answer.code == 2
+    assert answer.out == ""
+    lines = answer.err.splitlines()
+    assert [line.split(":")[2] for line in lines] == ["5", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("routing", "builder"),
+    [("trn3", "trn2"), ("cluster", "trn2"), ("dimension_order", "trn3_gen1")],
+)
+def test_a_rule_on_a_fabric_that_it_does_not_know_is_located(
+    command: Callable[..., Answer], routing: str, builder: str
+) -> None:
+    Path("bad.yaml").write_text(SMALL.replace("{builder: trn2}", f"{{builder: {builder}}}\n    routing: {routing}"))
+    answer = command("run", "bad.yaml")
+    assert answer.code == 2
+    assert answer.err.startswith("fabric-sim: bad.yaml:5:14: ")
+
+
+def test_ranks_that_no_route_joins_are_located(command: Callable[..., Answer]) -> None:
+    cut = ", ".join(f"{{cable: [0, {other}], down: true}}" for other in (1, 3, 4, 12))
+    Path("cut.yaml").write_text(SMALL.replace("{builder: trn2}", f"{{builder: trn2, degrade: [{cut}]}}"))
+    answer = command("run", "cut.yaml")
+    assert answer.code == 2
+    assert answer.err.startswith("fabric-sim: cut.yaml:4:15: no route: chip 0 -> chip 1")
+
+
+def test_a_matrix_that_moves_nothing_takes_no_time(command: Callable[..., Answer]) -> None:
+    text = "name: m\ncases:\n  - {name: m, topology: {builder: ring, n: 2, bandwidth: 1 GB/s}, collective: alltoallv, matrix: [[1 MB, 0], [0, 0]]}\n"
+    Path("m.yaml").write_text(text + "overheads: none\n")
+    (row,) = json.loads(command("run", "m.yaml", "--json").out)["results"]
+    assert (row["time_s"], row["size_bytes"]) == (0, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "a" * 5000],
+        ["topology", "a" * 5000],
+        ["run", "trn2-allreduce", "-o", ""],
+        ["topology", "trn2", "-o", "x.json"],
+        ["topology", "torus", "--set", "dims=[1,1]", "--set", "bandwidth=1 B/s", "--format", "dot", "--json"],
+        ["tune", "all_to_all_v", "--topology", "trn2"],
+    ],
+)
+def test_odd_input_is_refused(command: Callable[..., Answer], arguments: list[str]) -> None:
+    answer = command(*arguments)
+    assert answer.code == 2
+    assert answer.out == ""
+    assert "Traceback" not in answer.err
+
+
+def test_a_full_output_is_refused(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "fabric", "scenarios"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("fabric-sim: No space left on device")
+
+
 def test_a_failed_run_leaves_nothing(command: Callable[..., Answer]) -> None:
     Path("bad.yaml").write_text(SMALL.replace("algorithm: mesh", "algorithm: rdh\n    groups: 12"))
     assert command("run", "bad.yaml", "-o", "out").code == 2
@@ -194,7 +267,8 @@ def test_dot_is_written(command: Callable[..., Answer]) -> None:
 
 def test_verify_certifies_every_epoch(command: Callable[..., Answer]) -> None:
     Path("small.yaml").write_text(SMALL)
-    assert command("run", "small.yaml", "--verify").code == 0
+    assert "certified max-min fair in each of" in command("run", "small.yaml", "--verify").out
+    assert all(row["certified"] for row in json.loads(command("run", "small.yaml", "--verify", "--json").out)["results"])
 
 
 def test_the_module_and_the_command_are_one(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,47 @@ def test_an_old_folder_keeps_its_other_files(tmp_path: Path) -> None:
     with whole_folder(tmp_path) as staging:
         staging.write("a", "1")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "mine"]
+
+
+def test_a_folder_in_the_way_of_a_file_changes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "b").mkdir()
+    (tmp_path / "a").write_text("old")
+
+    def fill() -> None:
+        with whole_folder(tmp_path) as staging:
+            staging.write("a", "new")
+            staging.write("b", "new")
+
+    with pytest.raises(InputError, match="it is a folder"):
+        fill()
+    assert (tmp_path / "a").read_text() == "old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_what_was_there_comes_back_if_a_file_cannot_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_text("old")
+    replace = os.replace
+
+    def fail_on_b(source: Path, target: Path) -> None:
+        if Path(source).name == "b":
+            raise OSError(28, os.strerror(28))
+        replace(source, target)
+
+    def fill() -> None:
+        with whole_folder(tmp_path) as staging:
+            staging.write("a", "new")
+            staging.write("b", "new")
+            monkeypatch.setattr("os.replace", fail_on_b)
+
+    with pytest.raises(InputError, match="No space left"):
+        fill()
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a": "old"}
+
+
+@pytest.mark.parametrize("write", [lambda: whole_folder("").__enter__(), lambda: whole_file(" ", lambda path: None)])
+def test_an_empty_name_is_refused(write: Callable[[], object]) -> None:
+    with pytest.raises(InputError, match="is empty"):
+        write()
 
 
 def test_a_failure_leaves_no_trace(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
-from . import all_to_all, birkhoff, chain, dimensionwise, hierarchical, kangaring, rooted, tree, two_level
+from . import all_to_all, birkhoff, chain, dimensionwise, hierarchical, kangaring, rooted, scatter_gather, tree, two_level
 from .slices import sliced
 
 ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
@@ -42,8 +42,18 @@ ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
         "three_step": two_level.three_step,
     },
     "all_to_all_v": {"direct": all_to_all.direct_v, "birkhoff": birkhoff.all_to_all_v},
-    "broadcast": {"tree": tree.broadcast, "chain": chain.broadcast, "direct": rooted.broadcast},
-    "reduce": {"tree": tree.reduce, "chain": chain.reduce, "direct": rooted.reduce},
+    "broadcast": {
+        "tree": tree.broadcast,
+        "chain": chain.broadcast,
+        "scatter_gather": scatter_gather.broadcast,
+        "direct": rooted.broadcast,
+    },
+    "reduce": {
+        "tree": tree.reduce,
+        "chain": chain.reduce,
+        "scatter_gather": scatter_gather.reduce,
+        "direct": rooted.reduce,
+    },
     "gather": {"tree": tree.gather, "direct": rooted.gather},
     "scatter": {"tree": tree.scatter, "direct": rooted.scatter},
     "permute": {"direct": rooted.permute},

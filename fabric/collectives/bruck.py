@@ -1,8 +1,8 @@
 """Bruck: all-gather among any number of ranks in ⌈log2 n⌉ steps, S(n-1)/n bytes per rank.
 
 In step t a rank r sends what it has, its own block and the 2^t - 1 after it, to r - 2^t; in the last step only what is
-missing there. The steps go one after another, through one port. Bruck, Ho, Kipnis, Upfal and Weathersby, "Efficient algorithms for all-to-all communications in multiport
-message-passing systems", 1997.
+missing there. The steps go one after another, through one port. Bruck, Ho, Kipnis, Upfal and Weathersby, "Efficient
+algorithms for all-to-all communications in multiport message-passing systems", 1997.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from ..schedule import COPY, REDUCE, Builder, Schedule
 
 I64 = NDArray[np.int64]
 
-MOST_TRANSFERS = 1 << 23  # about a gigabyte of arrays, simulated in minutes
+MOST_TRANSFERS = 1 << 22  # a flat ring on 1,024 ranks in both directions; some gigabytes with its flows
 MOST_WAITS = 1 << 25
 MOST_CARRIED = 1 << 25
 

@@ -258,6 +258,8 @@ def estimated_work(flows: Flows) -> float:
     and labels tell how many flows are not sending at the same time.
     """
     entries = len(flows.route_ids)
+    if not entries:
+        return 0.0
     if entries * 6 > PYTHON_WORK:
         return 6.0 * entries
     kinds = max(len(np.unique(flows.bytes)), len(np.unique(flows.start)))

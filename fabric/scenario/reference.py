@@ -9,7 +9,7 @@ from typing import Any
 
 from topologies import BUILDERS
 
-from ..collectives import ALGORITHMS
+from ..collectives import ALGORITHMS, SLICES
 from .writer import schema
 
 HEAD = """\
@@ -34,7 +34,9 @@ def reference() -> str:
     lines += ["## Builders", "The keys of `topology` beside `builder` and `degrade`; bandwidths and latencies with a unit.", ""]
     for name, builder in BUILDERS.items():
         lines.append(f"* `{name}`: {_signature(builder)}. {_first_sentence(builder)}")
-    lines += ["", "## Algorithms", "`algorithm: auto` tries every one that applies and reports the fastest, by size.", ""]
+    lines += ["", "## Algorithms", "`algorithm: auto` tries every one that applies and reports the fastest, by size."]
+    cut = ", ".join(f"{count} for `{name}`" for name, count in SLICES.items())
+    lines += [f"Each takes `slices` besides: into how many its transfers are cut, to pipeline; {cut}, 1 for all others.", ""]
     for collective, known in ALGORITHMS.items():
         lines.append(f"**{collective}**")
         lines.append("")
