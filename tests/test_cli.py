@@ -138,7 +138,7 @@ def test_bad_input_is_one_line_and_exit_2(command: Callable[..., Answer], argume
     [
         (("algorithm: mesh", "algorithm: rdh\n    groups: 12"), "6:16", "rdh needs a power of two, not 12"),
         (("algorithm: mesh", "algorithm: bucket\n    groups: 8"), "6:16", "bucket needs a torus"),
-        (("{builder: trn2}", "{builder: ring, n: 4, bandwidth: 1 GB/s}\n    overheads: default"), "4:15", "no default alpha_link"),
+        (("{builder: trn2}", "{builder: ring, n: 4, bandwidth: 1 B/s}\n    overheads: default"), "4:15", "no default alpha"),
     ],
 )  # fmt: skip
 def test_what_only_the_fabric_can_tell_is_located(
@@ -189,8 +189,9 @@ def test_ranks_that_no_route_joins_are_located(command: Callable[..., Answer]) -
 
 
 def test_a_matrix_that_moves_nothing_takes_no_time(command: Callable[..., Answer]) -> None:
-    text = "name: m\ncases:\n  - {name: m, topology: {builder: ring, n: 2, bandwidth: 1 GB/s}, collective: alltoallv, matrix: [[1 MB, 0], [0, 0]]}\n"
-    Path("m.yaml").write_text(text + "overheads: none\n")
+    fabric = "{builder: ring, n: 2, bandwidth: 1 GB/s}"
+    case = f"{{name: m, topology: {fabric}, collective: alltoallv, matrix: [[1 MB, 0], [0, 0]]}}"
+    Path("m.yaml").write_text(f"name: m\noverheads: none\ncases:\n  - {case}\n")
     (row,) = json.loads(command("run", "m.yaml", "--json").out)["results"]
     assert (row["time_s"], row["size_bytes"]) == (0, 1_000_000)
 

@@ -10,7 +10,7 @@ links than others is then the root of more.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import lcm
+from math import floor, lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,15 +27,21 @@ BETTER = 1 + 1e-6
 """Rates of their own have to be this much better than equal ones: equal ones keep the fabric's symmetries."""
 
 
-def best_rates(wires: Wires, equal: Fraction) -> list[Fraction]:
-    """Bytes/s from each rank; `equal` for every rank, which fits, where no others are better in all."""
+def best_rates(wires: Wires, equal: Fraction, part: float = 1.0) -> list[Fraction]:
+    """Bytes/s from each rank; `equal` for every rank, which fits, where no others are better in all.
+
+    part: of the largest sum that fits, for rates that leave something to spare.
+    """
     ranks = len(wires.ranks)
-    found = _freely(wires)
+    found = _freely(wires, None)
+    if found is not None and part < 1:
+        found = _freely(wires, part * float(sum(found)))
     return found if found is not None and sum(found) > equal * ranks * Fraction(BETTER) else [equal] * ranks
 
 
-def _freely(wires: Wires) -> list[Fraction] | None:
-    """The rates with the largest sum; None where they cannot be found in few rounds and small fractions."""
+def _freely(wires: Wires, most: float | None) -> list[Fraction] | None:
+    """The rates with the largest sum, or with a sum of `most` and the least largest rate; None where they cannot be found in
+    few rounds and small fractions."""
     from scipy.optimize import linprog
 
     scale = float(wires.capacity.max())
@@ -49,13 +55,12 @@ def _freely(wires: Wires) -> list[Fraction] | None:
         # Of equal sums one whose largest rate is small: the last variable, at a price that does not change the sum.
         bounded = np.hstack((np.eye(ranks), -np.ones((ranks, 1))))
         upper = np.vstack((np.hstack((np.array(matrix, dtype=float), np.zeros((len(matrix), 1)))), bounded))
-        price = np.append(-np.ones(ranks), 1e-6)
-        solution = linprog(price, A_ub=upper, b_ub=np.concatenate((right, np.zeros(ranks))), method="highs")
+        price = np.append(-np.ones(ranks), 1e-6) if most is None else np.append(np.zeros(ranks), 1.0)
+        total = {} if most is None else {"A_eq": [np.append(np.ones(ranks), 0.0)], "b_eq": [most / scale]}
+        solution = linprog(price, A_ub=upper, b_ub=np.concatenate((right, np.zeros(ranks))), method="highs", **total)
         if solution.x is None:
             return None
-        unit = Fraction(float(wires.capacity[wires.capacity > 0].min()))
-        share = Fraction(scale) / unit
-        rates = [Fraction(float(x) * float(share)).limit_denominator(LARGEST_DENOMINATOR) * unit for x in solution.x[:ranks]]
+        rates = [_rounded(float(x) * scale, wires, exact=most is None) for x in solution.x[:ranks]]
         violated = _violated(sides, rates)
         if violated is None:
             return None
@@ -65,6 +70,13 @@ def _freely(wires: Wires) -> list[Fraction] | None:
             matrix.append(~one[wires.ranks])
             right.append(_into(side, one) / scale)
     return None
+
+
+def _rounded(rate: float, wires: Wires, *, exact: bool) -> Fraction:
+    """A rate as a small fraction of the least capacity; downwards to a multiple of 1/64 of it where it need not be exact."""
+    least = Fraction(float(wires.capacity[wires.capacity > 0].min()))
+    share = rate / float(least)
+    return least * (Fraction(share).limit_denominator(LARGEST_DENOMINATOR) if exact else Fraction(floor(share * 64), 64))
 
 
 def _into(wires: Wires, inside: Bools) -> float:
