@@ -16,19 +16,20 @@ from .version import VERSION
 
 if TYPE_CHECKING:
     from .bind import Overheads
+    from .builder import Builder
     from .errors import FabricError, InputError, InternalError, RunError
     from .network import Network
     from .result import Result, Run
     from .routing import Rule
     from .runner import run
-    from .schedule import Builder, Schedule
+    from .schedule import Schedule
     from .simulation import simulate
 
 __version__ = VERSION
 DISTRIBUTION = "fabricsim"  # told apart from another distribution of the same import name by `fabric_sim`
 
 _HOME = {
-    "Builder": "schedule",
+    "Builder": "builder",
     "FabricError": "errors",
     "InputError": "errors",
     "InternalError": "errors",

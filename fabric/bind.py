@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .csr import pointers, ranges
 from .engine.flows import Flows
 from .errors import InputError
 from .network import Network
 from .routing import Routes, Rule, find_routes
-from .schedule import REDUCE, FixedRoutes, Schedule, pointers, ranges
+from .schedule import REDUCE, FixedRoutes, Schedule
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .csr import pointers, ranges
 from .errors import InputError, unknown
 from .network import Network
-from .schedule import FAR, NEAR, OWN, pointers, ranges
+from .schedule import FAR, NEAR, OWN
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .bind import NO_OVERHEADS, Overheads, Placement, bind, route_traffic
 from .bounds import bounds_at, find_limits
 from .collectives.conditions import prove
+from .csr import pointers, ranges
 from .engine import Classes, Engine, Outcome
 from .engine.flows import Flows
 from .engine.symmetry import expand, find_classes, quotient
@@ -25,7 +26,7 @@ from .errors import InputError, InternalError, RunError
 from .network import Network
 from .result import Bound, Result
 from .routing import Rule
-from .schedule import Schedule, pointers, ranges
+from .schedule import Schedule
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -15,19 +15,15 @@ transfers of a rank may need the 143 that reached it. A transfer does not wait f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from .schedule import Schedule
+from .csr import pointers, ranges
+from .schedule import COPY, Schedule
 
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-COPY = 0
 
 
 def derive_waits(schedule: Schedule) -> tuple[I64, I32]:
@@ -55,21 +51,6 @@ def levels(wait_ptr: I64, wait_ids: I32) -> I64:
         np.subtract.at(open_waits, freed, 1)
         free, height = np.unique(freed[open_waits[freed] == 0]), height + 1
     return level
-
-
-def pointers(counts: NDArray[np.int64]) -> I64:
-    """CSR pointers from the row lengths."""
-    return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-
-
-def ranges(first: NDArray[np.int64], last: NDArray[np.int64]) -> I64:
-    """The integers of the half-open ranges [first, last), one after another.
-
-    >>> ranges(np.array([3, 8]), np.array([5, 9]))
-    array([3, 4, 8])
-    """
-    count = last - first
-    return np.asarray(np.arange(count.sum()) + np.repeat(first - np.cumsum(count) + count, count), dtype=np.int64)
 
 
 def _alike(schedule: Schedule) -> tuple[I64, I64]:

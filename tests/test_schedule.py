@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fabric.schedule import COPY, REDUCE, Builder, Schedule, ranges
+from fabric.builder import Builder
+from fabric.csr import ranges
+from fabric.schedule import COPY, REDUCE, Schedule
 
 
 def waits(schedule: Schedule) -> list[list[int]]:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fabric.builder import Builder
 from fabric.collectives import bucket, doubling, hierarchical, mesh, rdh, ring, swing, tree
 from fabric.layout import Layout
-from fabric.schedule import COPY, REDUCE, Builder, Schedule
+from fabric.schedule import COPY, REDUCE, Schedule
 
 from .collectives.checker import chunks_of, machines, torus, waits_of
 

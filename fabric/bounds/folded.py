@@ -46,7 +46,7 @@ class Parts:
 
 
 def folded_limits(network: Network, collective: str, overheads: Overheads | None) -> Iterator[Limit]:
-    """The limits of a collective on all ranks of a folded cluster. Raises InputError for one that folded clusters do not run."""
+    """The limits of a collective on all ranks of a folded cluster. Raises InputError for any that they do not run."""
     if collective not in COLLECTIVES:
         raise InputError(unknown("collective of a folded cluster", collective, COLLECTIVES))
     for parts in _natural_parts(network):

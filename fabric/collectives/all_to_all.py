@@ -12,9 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..builder import Builder
+from ..csr import pointers, ranges
 from ..errors import InputError
 from ..layout import Layout, NotApplicable
-from ..schedule import COPY, Builder, Schedule, pointers, ranges
+from ..schedule import COPY, Schedule
 from . import folded
 from .lines import check_count
 from .mesh import pairs

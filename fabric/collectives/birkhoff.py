@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..builder import Builder
 from ..errors import InputError
 from ..layout import Layout
-from ..schedule import COPY, Builder, Schedule
+from ..schedule import COPY, Schedule
 from .all_to_all import read_matrix, received_in_order
 from .lines import check_count
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..builder import Builder
 from ..layout import Layout
-from ..schedule import COPY, Builder, Schedule
+from ..schedule import COPY, Schedule
 
 
 def all_gather(layout: Layout) -> Schedule:

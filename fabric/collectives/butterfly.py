@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..schedule import COPY, REDUCE, Builder
+from ..builder import Builder
+from ..schedule import COPY, REDUCE
 
 I64 = NDArray[np.int64]
 Rounds = Sequence[I64]

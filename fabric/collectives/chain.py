@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..builder import Builder
 from ..layout import Layout
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 from . import ring
 from .tree import ranks_from
 

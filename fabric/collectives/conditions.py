@@ -29,8 +29,9 @@ from typing import Literal, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ..csr import pointers, ranges
 from ..errors import FabricError, InputError, unknown
-from ..schedule import COPY, PERSONAL, REDUCE, Schedule, pointers, ranges
+from ..schedule import COPY, PERSONAL, REDUCE, Schedule
 from ..waits import levels
 
 Verdict = Literal["missing", "wrong", "double", "race", "deadlock", "unmatched"]

@@ -11,8 +11,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..layout import Layout, NotApplicable
-from ..schedule import COPY, Builder, Schedule
+from ..schedule import COPY, Schedule
 from .lines import check_count
 from .mesh import pairs
 

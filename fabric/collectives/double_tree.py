@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..layout import Layout
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 from . import ring
 from .lines import check_count
 

@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 from . import butterfly
 
 I64 = NDArray[np.int64]

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
-from ..schedule import COPY, FAR, NEAR, OWN, REDUCE, Builder, Schedule
+from ..schedule import COPY, FAR, NEAR, OWN, REDUCE, Schedule
 from .mesh import pairs
 
 OPERATIONS: Mapping[str, Sequence[int]] = {

@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 CROWDED = 6
 """A root with less than so many units out of it for each of its trees is crowded."""
 
-HOPELESS = 0.05
+HOPELESS = 0.02
 """The fraction of all hops that are too many to be found by exchanges."""
 
 FAILURES = 100

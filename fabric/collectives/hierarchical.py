@@ -14,9 +14,10 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
-from ..schedule import Builder, Schedule
+from ..schedule import Schedule
 from . import bruck, bucket, double_tree, doubling, folded, mesh, pat, rdh, ring, swing, themis
 from .lines import check_count
 

@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..layout import Layout, NotApplicable
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 from . import hamiltonian
 from .lines import check_count
 

@@ -16,8 +16,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..layout import NotApplicable
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 
 I64 = NDArray[np.int64]
 

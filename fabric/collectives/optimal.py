@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from .. import cache
 from ..bounds.allgather import worst_cut
+from ..builder import Builder
+from ..csr import pointers
 from ..errors import InputError, InternalError
 from ..layout import NotApplicable
-from ..schedule import COPY, REDUCE, Builder, FixedRoutes, Schedule, pointers
+from ..schedule import COPY, REDUCE, FixedRoutes, Schedule
 from ..units import format_bandwidth
 from .hops import Wires, find_hops
 from .packing import Demand, Forest, Progress, demand_for, pack
@@ -34,6 +36,8 @@ I64 = NDArray[np.int64]
 
 HOPS = 450_000
 """Of all trees together, at most: trees get coarser, and the schedule short of the optimum, where more would be needed."""
+PARTS = (1.0, 0.98, 0.95, 0.9)
+"""Of the best rates of an all_reduce's roots, tried in turn: with something to spare trees are easier to find."""
 VERSION = 1
 """Of what the cache holds."""
 
@@ -58,17 +62,26 @@ def all_reduce(network: Network, ranks: I64, progress: Progress, slices: int | N
     sides = (wires.turn(), wires)
     equal = min(_equal_rate(network, side) for side in sides)
     progress("optimal: rates of the roots")
-    rates, equally = best_rates(wires, equal), [equal] * len(ranks)
-    try:
-        forests = _forests(network, sides, rates, progress)
-    except NotApplicable:
-        if rates == equally:
-            raise
-        forests = _forests(network, sides, equally, progress)
+    forests = _first_packed(network, sides, equal, progress)
     count = max(choose_timing(forest, slices).slices for forest in forests)
     trees = int(forests[0].demand.roots.sum())
     builder = Builder("all_reduce", "optimal", len(ranks), np.full(trees, 1 / trees), np.full(count, 1 / count))
     return _schedule(builder, [(forest, choose_timing(forest, count)) for forest in forests])
+
+
+def _first_packed(network: Network, sides: Sequence[Wires], equal: Fraction, progress: Progress) -> list[Forest]:
+    """Trees that collect and trees that spread, of the best rates for which some are found; of equal ones at worst."""
+    tried: list[list[Fraction]] = []
+    for part in PARTS:
+        rates = best_rates(sides[-1], equal, part)
+        if rates in tried:
+            continue
+        tried.append(rates)
+        try:
+            return _forests(network, sides, rates, progress)
+        except NotApplicable:
+            progress("optimal: no trees found for these rates of the roots")
+    return _forests(network, sides, [equal] * len(sides[0].ranks), progress)
 
 
 def _one_way(collective: str, network: Network, ranks: I64, progress: Progress, slices: int | None) -> Schedule:
@@ -142,7 +155,11 @@ def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]]) -> Sche
     width = max(way.shape[1] for way in ways)
     taken = np.concatenate([np.pad(way, ((0, 0), (0, width - way.shape[1])), constant_values=-1) for way in ways])[used]
     streams = np.diff(schedule.chunk_ptr)
-    return replace(schedule, streams=streams, routes=FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0]))
+    return replace(
+        schedule,
+        streams=streams,
+        routes=FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0]),
+    )
 
 
 def _transfers(forest: Forest, timing: Timing) -> tuple[I64, I64, I64]:

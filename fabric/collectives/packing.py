@@ -209,7 +209,6 @@ def pack(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress
     raise NotApplicable(f"optimal: no packing of {int(demand.roots.sum())} trees was found")
 
 
-
 def _tight(wires: Wires, demand: Demand, classes: I64) -> Bools:
     """[classes] the links that have to be used in full: those into ranks without a unit to spare; all where none are found."""
     into = np.bincount(wires.destination, demand.capacity, wires.nodes)[wires.ranks]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..errors import InputError
 from ..layout import Layout
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 from .lines import check_count
 from .tree import ranks_from
 

@@ -73,10 +73,10 @@ def _freely(wires: Wires, most: float | None) -> list[Fraction] | None:
 
 
 def _rounded(rate: float, wires: Wires, *, exact: bool) -> Fraction:
-    """A rate as a small fraction of the least capacity; downwards to a multiple of 1/64 of it where it need not be exact."""
+    """A rate as a small fraction of the least capacity; downwards to a multiple of 1/128 of it where it need not be exact."""
     least = Fraction(float(wires.capacity[wires.capacity > 0].min()))
     share = rate / float(least)
-    return least * (Fraction(share).limit_denominator(LARGEST_DENOMINATOR) if exact else Fraction(floor(share * 64), 64))
+    return least * (Fraction(share).limit_denominator(LARGEST_DENOMINATOR) if exact else Fraction(floor(share * 128), 128))
 
 
 def _into(wires: Wires, inside: Bools) -> float:
@@ -84,7 +84,7 @@ def _into(wires: Wires, inside: Bools) -> float:
 
 
 def _violated(sides: tuple[Wires, Wires], rates: list[Fraction]) -> list[tuple[Wires, Bools]] | None:
-    """Sets of nodes that the roots outside of them cannot serve; empty where the rates fit; None where numbers get too large."""
+    """Sets of nodes that the roots outside cannot serve; empty where the rates fit; None where numbers get too large."""
     found: list[tuple[Wires, Bools]] = []
     for side in sides:
         capacity = [Fraction(value) for value in side.capacity.tolist()]

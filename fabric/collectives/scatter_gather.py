@@ -11,9 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
+from ..csr import pointers, ranges
 from ..errors import InputError, unknown
 from ..layout import Layout
-from ..schedule import Builder, Schedule, pointers, ranges
+from ..schedule import Schedule
 from . import hierarchical, rooted
 
 I64 = NDArray[np.int64]

@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..csr import pointers, ranges
 from ..errors import InputError
 from ..layout import NotApplicable
-from ..schedule import Schedule, pointers, ranges
+from ..schedule import Schedule
 from ..waits import cells, levels
 from .lines import check_count
 

@@ -14,9 +14,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
-from ..schedule import Builder, Schedule
+from ..schedule import Schedule
 from . import butterfly
 
 I64 = NDArray[np.int64]

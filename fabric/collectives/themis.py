@@ -19,9 +19,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..errors import InputError, InternalError, unknown
 from ..layout import Layout, NotApplicable, Tier
-from ..schedule import COPY, REDUCE, Builder, Schedule
+from ..schedule import COPY, REDUCE, Schedule
 from . import lines
 from .mesh import pairs
 

@@ -18,8 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..builder import Builder
 from ..layout import Layout, NotApplicable
-from ..schedule import COPY, Builder, Schedule
+from ..schedule import COPY, Schedule
 from .lines import check_count
 from .mesh import pairs
 

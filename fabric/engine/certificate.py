@@ -1,4 +1,5 @@
 """Certify an allocation: nothing over-full, and every flow with a reason not to be faster."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """Run flows: step by step (`Engine`) or to the end (`solve`)."""
+
 from __future__ import annotations
 
 import os
@@ -269,12 +270,18 @@ def estimated_work(flows: Flows) -> float:
 
 def check_memory(flows: Flows) -> None:
     """Refuse, with the numbers, a run that cannot fit into the memory that is free."""
-    need = (BYTES_PER_FLOW * len(flows.bytes) + BYTES_PER_ENTRY * len(flows.route_ids)
-            + BYTES_PER_WAIT * len(flows.wait_ids) + BYTES_PER_CAPACITY * len(flows.capacity))
+    need = (
+        BYTES_PER_FLOW * len(flows.bytes)
+        + BYTES_PER_ENTRY * len(flows.route_ids)
+        + BYTES_PER_WAIT * len(flows.wait_ids)
+        + BYTES_PER_CAPACITY * len(flows.capacity)
+    )
     free = free_memory()
     if need > free:
-        raise RunError(f"{len(flows.bytes):,} flows with {len(flows.route_ids):,} route entries need about "
-                       f"{need / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free")
+        raise RunError(
+            f"{len(flows.bytes):,} flows with {len(flows.route_ids):,} route entries need about "
+            f"{need / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free"
+        )
 
 
 def free_memory() -> float:

@@ -107,9 +107,7 @@ class Flows:
         _demand("start", self.start, np.isfinite(self.start) & (self.start >= 0), "a finite time >= 0")
         _demand("flow_cap", self.flow_cap, self.flow_cap > 0, "a rate > 0 or inf")
         _demand("repeat", self.repeat, self.repeat >= 1, "a count >= 1")
-        _demand(
-            "route_coef", self.route_coef, np.isfinite(self.route_coef) & (self.route_coef > 0), "a finite number > 0"
-        )
+        _demand("route_coef", self.route_coef, np.isfinite(self.route_coef) & (self.route_coef > 0), "a finite number > 0")
         _demand(
             "route_ids",
             self.route_ids,
@@ -117,9 +115,7 @@ class Flows:
             f"a capacity 0..{capacities - 1}",
         )
         _demand("wait_ids", self.wait_ids, (self.wait_ids >= 0) & (self.wait_ids < count), f"a flow 0..{count - 1}")
-        _demand(
-            "event_time", self.event_time, np.isfinite(self.event_time) & (self.event_time >= 0), "a finite time >= 0"
-        )
+        _demand("event_time", self.event_time, np.isfinite(self.event_time) & (self.event_time >= 0), "a finite time >= 0")
         _demand(
             "event_id",
             self.event_id,

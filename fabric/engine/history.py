@@ -1,4 +1,5 @@
 """Record the load of every capacity over time."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -21,6 +21,7 @@ at `anchor`) and its predicted `end`; each capacity queues the flows that it hol
 earliest of them is in the heap of completions: flows that share a level change together, so one pass serves the rates
 and the queue. Times are offsets from a base of whole seconds that moves along, so that late times keep their digits.
 """
+
 from __future__ import annotations
 
 import math
@@ -141,6 +142,7 @@ class State(NamedTuple):
 # --- heaps
 # ---------------------------------------------------------------------------------------------------------------
 
+
 def sift_up(heap: Any, place: Any, key: Any, i: int) -> None:
     item = heap[i]
     mine = key[item]
@@ -210,6 +212,7 @@ def drop(heap: Any, place: Any, key: Any, count: Any, length: int, item: int) ->
 
 # --- rates
 # ---------------------------------------------------------------------------------------------------------------
+
 
 def enlist(s: State, k: int) -> None:
     """Put a capacity into the area."""
@@ -588,6 +591,7 @@ def commit(s: State) -> None:
 # --- flows come and go
 # ---------------------------------------------------------------------------------------------------
 
+
 def join(s: State, f: int) -> None:
     """A flow begins to send: at rate 0 until rates are settled."""
     now, count = s.clock[NOW], s.count
@@ -739,6 +743,7 @@ def conclude(s: State, f: int) -> None:
 
 # --- time
 # ----------------------------------------------------------------------------------------------------------------
+
 
 def upcoming(s: State) -> Any:
     """When something happens next, as an offset; inf if nothing does by itself."""

@@ -1,4 +1,5 @@
 """From flows to the columns of the kernel, in floats (numpy or lists) or Fractions."""
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -16,7 +17,11 @@ METHODS = {"hybrid": kernel.HYBRID, "full": kernel.FULL, "repair": kernel.REPAIR
 # Relative distances. Levels and ends nearer than 1e-12 are one: rounding alone sets them apart. Times within 4 units
 # in the last place are one.
 EXACT = {
-    kernel.SNAP: 1e-12, kernel.MERGE: 1e-12, kernel.ROUNDING: 4 * 2.0**-52, kernel.SLACK: 1e-12, kernel.EDGE: 1e-12,
+    kernel.SNAP: 1e-12,
+    kernel.MERGE: 1e-12,
+    kernel.ROUNDING: 4 * 2.0**-52,
+    kernel.SLACK: 1e-12,
+    kernel.EDGE: 1e-12,
 }
 
 
@@ -40,29 +45,74 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
     watched = flags(count)
     watched[watch] = 1
     return State(
-        route_ptr=flows.route_ptr, route_ids=flows.route_ids, route_coef=flows.route_coef,
-        after_ptr=after_ptr, after_ids=after_ids, member_ptr=member_ptr,
-        size=flows.bytes, delay=flows.delay, start=flows.start, flow_cap=flows.flow_cap, watched=watched,
-        event_time=flows.event_time, event_id=flows.event_id, event_limit=flows.event_capacity,
-        phase=flags(count), waits=waits, left=flows.repeat.copy(), rest=numbers(count), anchor=numbers(count),
-        rate=numbers(count), share=numbers(count), end=numbers(count, np.inf), begin=numbers(count),
-        born=numbers(count, np.nan), born_base=numbers(count), died=numbers(count, np.nan), died_base=numbers(count),
-        host=ids(count, -1), mark=flags(count), bound=numbers(count, np.inf),
-        limit=flows.capacity.copy(), spare=flows.capacity.copy(),
-        level=numbers(capacities, np.inf), trial=numbers(capacities, np.inf),
-        users=ids(capacities), open=ids(capacities),
+        route_ptr=flows.route_ptr,
+        route_ids=flows.route_ids,
+        route_coef=flows.route_coef,
+        after_ptr=after_ptr,
+        after_ids=after_ids,
+        member_ptr=member_ptr,
+        size=flows.bytes,
+        delay=flows.delay,
+        start=flows.start,
+        flow_cap=flows.flow_cap,
+        watched=watched,
+        event_time=flows.event_time,
+        event_id=flows.event_id,
+        event_limit=flows.event_capacity,
+        phase=flags(count),
+        waits=waits,
+        left=flows.repeat.copy(),
+        rest=numbers(count),
+        anchor=numbers(count),
+        rate=numbers(count),
+        share=numbers(count),
+        end=numbers(count, np.inf),
+        begin=numbers(count),
+        born=numbers(count, np.nan),
+        born_base=numbers(count),
+        died=numbers(count, np.nan),
+        died_base=numbers(count),
+        host=ids(count, -1),
+        mark=flags(count),
+        bound=numbers(count, np.inf),
+        limit=flows.capacity.copy(),
+        spare=flows.capacity.copy(),
+        level=numbers(capacities, np.inf),
+        trial=numbers(capacities, np.inf),
+        users=ids(capacities),
+        open=ids(capacities),
         lifted=ids(capacities),
-        weight=numbers(capacities), floor=numbers(capacities, np.inf), inside=flags(capacities),
-        soonest=numbers(capacities, np.inf), busy=numbers(capacities), busy_since=numbers(capacities),
-        full=numbers(capacities), full_since=numbers(capacities),
-        member=ids(entries), member_entry=np.zeros(entries, np.int64), slot=np.zeros(entries, np.int64),
+        weight=numbers(capacities),
+        floor=numbers(capacities, np.inf),
+        inside=flags(capacities),
+        soonest=numbers(capacities, np.inf),
+        busy=numbers(capacities),
+        busy_since=numbers(capacities),
+        full=numbers(capacities),
+        full_since=numbers(capacities),
+        member=ids(entries),
+        member_entry=np.zeros(entries, np.int64),
+        slot=np.zeros(entries, np.int64),
         rising=ids(entries),
-        pending=ids(count), pending_place=ids(count, -1), pending_key=numbers(count),
-        finishing=ids(capacities), finishing_place=ids(capacities, -1), finishing_key=numbers(capacities, np.inf),
-        filling=ids(capacities), filling_place=ids(capacities, -1), filling_key=numbers(capacities),
-        used=ids(capacities), used_place=ids(capacities), area=ids(capacities), moving=ids(count), ready=ids(count),
+        pending=ids(count),
+        pending_place=ids(count, -1),
+        pending_key=numbers(count),
+        finishing=ids(capacities),
+        finishing_place=ids(capacities, -1),
+        finishing_key=numbers(capacities, np.inf),
+        filling=ids(capacities),
+        filling_place=ids(capacities, -1),
+        filling_key=numbers(capacities),
+        used=ids(capacities),
+        used_place=ids(capacities),
+        area=ids(capacities),
+        moving=ids(count),
+        ready=ids(count),
         hits=ids(count),
-        count=_counts(method), clock=_clock(flows), rule=_rules(tolerance), cost=numbers(2),
+        count=_counts(method),
+        clock=_clock(flows),
+        rule=_rules(tolerance),
+        cost=numbers(2),
     )
 
 
@@ -84,17 +134,44 @@ def first_rules(columns: State, tolerance: float) -> State:
 def column(columns: State, name: str) -> npt.NDArray[Any]:
     """One column as an array, whatever the numbers are."""
     kind = INTEGERS.get(name, np.float64)
-    return np.array([float(value) for value in getattr(columns, name)] if kind is np.float64
-                    and isinstance(getattr(columns, name), list) else getattr(columns, name), dtype=kind)
+    return np.array(
+        [float(value) for value in getattr(columns, name)]
+        if kind is np.float64 and isinstance(getattr(columns, name), list)
+        else getattr(columns, name),
+        dtype=kind,
+    )
 
 
 INTEGERS: dict[str, type[np.signedinteger[Any]]] = {
     **dict.fromkeys(("route_ptr", "after_ptr", "member_ptr", "left", "member_entry", "slot", "count"), np.int64),
     **dict.fromkeys(("watched", "phase", "mark", "inside"), np.int8),
     **dict.fromkeys(
-        ("route_ids", "after_ids", "event_id", "waits", "host", "users", "open", "lifted", "member", "rising",
-         "pending", "pending_place", "finishing", "finishing_place", "filling", "filling_place", "used", "used_place",
-         "area", "moving", "ready", "hits"), np.int32),
+        (
+            "route_ids",
+            "after_ids",
+            "event_id",
+            "waits",
+            "host",
+            "users",
+            "open",
+            "lifted",
+            "member",
+            "rising",
+            "pending",
+            "pending_place",
+            "finishing",
+            "finishing_place",
+            "filling",
+            "filling_place",
+            "used",
+            "used_place",
+            "area",
+            "moving",
+            "ready",
+            "hits",
+        ),
+        np.int32,
+    ),
 }
 
 

@@ -193,9 +193,7 @@ def _member_waits(flows: Flows, classes: Classes) -> tuple[I64, I32]:
     place = np.arange(length.sum()) + np.repeat(flows.wait_ptr[one] - (np.cumsum(length) - length), length)
     owner = np.repeat(np.arange(len(one)), length)
     pair = np.unique(owner * len(one) + classes.flow[flows.wait_ids[place]])
-    return np.searchsorted(pair, np.arange(len(one) + 1) * len(one)).astype(np.int64), (pair % len(one)).astype(
-        np.int32
-    )
+    return np.searchsorted(pair, np.arange(len(one) + 1) * len(one)).astype(np.int64), (pair % len(one)).astype(np.int32)
 
 
 def _bits(values: npt.NDArray[Any]) -> U64:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..csr import pointers
 from ..errors import InputError
-from ..schedule import COPY, REDUCE, Schedule, pointers
+from ..schedule import COPY, REDUCE, Schedule
 from .program import Program
 from .verdict import in_order
 

@@ -10,8 +10,9 @@ import networkx as nx
 import numpy as np
 
 from fabric import Overheads, simulate
+from fabric.csr import pointers
 from fabric.layout import Layout
-from fabric.schedule import REDUCE, Schedule, pointers
+from fabric.schedule import REDUCE, Schedule
 
 Cells = dict[tuple[int, int], frozenset[int]]
 

@@ -15,11 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fabric.builder import Builder
 from fabric.collectives import ALGORITHMS, applicable, conditions
 from fabric.collectives.conditions import ProofError, prove
+from fabric.csr import pointers
 from fabric.errors import InputError
 from fabric.layout import Layout
-from fabric.schedule import COPY, REDUCE, Builder, Schedule, pointers
+from fabric.schedule import COPY, REDUCE, Schedule
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import topologies
+from fabric.builder import Builder
 from fabric.collectives import doubling
 from fabric.collectives.conditions import ProofError, prove
 from fabric.errors import InputError
 from fabric.layout import Layout
-from fabric.schedule import REDUCE, Builder
+from fabric.schedule import REDUCE
 
 from .checker import ALPHA, BANDWIDTH, SIZE, check, chunks_of, time_of, torus
 

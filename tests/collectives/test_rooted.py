@@ -10,12 +10,13 @@ import pytest
 import topologies
 from fabric import Overheads, simulate
 from fabric.bounds import lower_bounds
+from fabric.builder import Builder
 from fabric.collectives import rooted
 from fabric.collectives.conditions import ProofError, prove
 from fabric.errors import InputError
 from fabric.layout import Layout
 from fabric.network import Network
-from fabric.schedule import COPY, REDUCE, Builder
+from fabric.schedule import COPY, REDUCE
 
 from .checker import ALPHA, BANDWIDTH, SIZE, check, time_of
 

@@ -9,6 +9,7 @@ import pytest
 
 import topologies
 from fabric import simulate
+from fabric.builder import Builder
 from fabric.collectives import ALGORITHMS, applicable, bucket, build, chain, doubling, hierarchical, mesh, ring, slices, tree
 from fabric.collectives.conditions import ProofError, prove
 from fabric.collectives.slices import sliced
@@ -16,7 +17,7 @@ from fabric.errors import InputError
 from fabric.layout import Layout, NotApplicable
 from fabric.runner import run_scenario
 from fabric.scenario import read_scenario
-from fabric.schedule import COPY, Builder, Schedule
+from fabric.schedule import COPY, Schedule
 
 from .checker import ALPHA, BANDWIDTH, SIZE, check, chunks_of, machines, time_of, torus, waits_of
 

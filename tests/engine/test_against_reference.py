@@ -48,10 +48,7 @@ def test_the_same_kernel_on_fractions_is_exact(truth):
         engine = Engine(flows, kernel="exact")
         engine.advance()
         state = engine._columns
-        died = [
-            base + offset if not isinstance(offset, float) else None
-            for base, offset in zip(state.died_base, state.died)
-        ]
+        died = [base + offset if not isinstance(offset, float) else None for base, offset in zip(state.died_base, state.died)]
         assert died == run.finish
 
 

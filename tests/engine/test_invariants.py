@@ -26,9 +26,7 @@ def test_bytes_are_conserved_and_no_capacity_is_exceeded(seed):
     done = np.isfinite(outcome.finish)
     if done.all():
         entries = np.repeat(flows.bytes * flows.repeat, np.diff(flows.route_ptr)) * flows.route_coef
-        np.testing.assert_allclose(
-            outcome.carried, np.bincount(flows.route_ids, entries, len(flows.capacity)), rtol=1e-12
-        )
+        np.testing.assert_allclose(outcome.carried, np.bincount(flows.route_ids, entries, len(flows.capacity)), rtol=1e-12)
         history = outcome.history
         for capacity in range(len(flows.capacity)):
             area = np.dot(history.loads(capacity), np.diff(history.times))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fabric.builder import Builder
 from fabric.collectives import ALGORITHMS, applicable
 from fabric.collectives.conditions import prove
 from fabric.errors import InputError
 from fabric.formats import judge, timed, write_msccl
 from fabric.formats.msccl import read_msccl
 from fabric.layout import Layout
-from fabric.schedule import COPY, Builder, Schedule
+from fabric.schedule import COPY, Schedule
 
 from .test_chakra import time
 
