@@ -27,6 +27,12 @@ def test_the_scenario_runs(tmp_path: Path) -> None:
     ]
 
 
+def test_the_table_is_what_the_scenario_prints() -> None:
+    printed = (Path(__file__).parent / "transcripts" / "trn2-allreduce.txt").read_text().splitlines()
+    (block,) = re.findall(r"\$ fabric-sim run trn2-allreduce\n(.*?)```", README, re.DOTALL)
+    assert set(block.splitlines()) - {"..."} <= set(printed)
+
+
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((docs/[^)]+)\)", README):
         assert (Path(__file__).parents[1] / target).exists(), target

@@ -177,6 +177,25 @@ def sift_down(heap: Any, place: Any, key: Any, i: int, n: int) -> None:
     place[item] = i
 
 
+def sink(heap: Any, key: Any, i: int, n: int) -> None:
+    """sift_down for a heap that nothing is looked up in: keys lie beside the items."""
+    item = heap[i]
+    mine = key[i]
+    while True:
+        child = 2 * i + 1
+        if child >= n:
+            break
+        if child + 1 < n and key[child + 1] < key[child]:
+            child += 1
+        if key[child] >= mine:
+            break
+        heap[i] = heap[child]
+        key[i] = key[child]
+        i = child
+    heap[i] = item
+    key[i] = mine
+
+
 def put(heap: Any, place: Any, key: Any, count: Any, length: int, item: int, value: Any) -> None:
     """Insert an item, or move it to its new key."""
     i = place[item]
@@ -378,7 +397,7 @@ def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
 
 def fill(s: State) -> None:
     """Progressive filling of the area with the open flows."""
-    heap, key, place, lifted, count = s.filling, s.filling_key, s.filling_place, s.lifted, s.count
+    heap, key, lifted, count = s.filling, s.filling_key, s.lifted, s.count
     spare, weight, open_, limit, trial = s.spare, s.weight, s.open, s.limit, s.trial
     n = 0
     for i in range(count[AREA_N]):
@@ -387,23 +406,24 @@ def fill(s: State) -> None:
         if open_[k] > 0:
             lifted[k] = open_[k]
             heap[n] = k
-            key[k] = spare[k] / weight[k] if limit[k] > 0 else limit[k]
+            key[n] = spare[k] / weight[k] if limit[k] > 0 else limit[k]
             n += 1
     for i in range(n // 2 - 1, -1, -1):
-        sift_down(heap, place, key, i, n)
+        sink(heap, key, i, n)
     reached = limit[0] * 0
     while n > 0:
         k = heap[0]
         if open_[k] == 0:
             n -= 1
             heap[0] = heap[n]
+            key[0] = key[n]
             if n > 0:
-                sift_down(heap, place, key, 0, n)
+                sink(heap, key, 0, n)
             continue
         level = spare[k] / weight[k] if limit[k] > 0 else limit[k]
-        if level > key[k]:
-            key[k] = level
-            sift_down(heap, place, key, 0, n)
+        if level > key[0]:
+            key[0] = level
+            sink(heap, key, 0, n)
             continue
         # Levels never fall while filling, and levels that rounding alone holds apart are made one, so that ties stay
         # ties
@@ -460,6 +480,28 @@ def repair(s: State, budget: int) -> bool:
             return True
 
 
+def empty(s: State, k: int) -> None:
+    """Take the moving flows off a capacity. What is left over is summed anew, so that rounding leaves no trace."""
+    member, entry, coef, mark, share, rising = s.member, s.member_entry, s.route_coef, s.mark, s.share, s.rising
+    first = s.member_ptr[k]
+    spare = s.limit[k]
+    weight = s.limit[k] * 0
+    lifted = first
+    for p in range(first, first + s.users[k]):
+        f = member[p]
+        if mark[f] == STILL:
+            spare -= coef[entry[p]] * share[f]
+        else:
+            weight += coef[entry[p]]
+            rising[lifted] = f
+            lifted += 1
+    s.spare[k] = spare
+    s.weight[k] = weight
+    s.open[k] = lifted - first
+    s.floor[k] = INF
+    s.count[EFFORT] += s.users[k]
+
+
 def refill(s: State) -> None:
     """Fill afresh from the lowest level that the changes touch: below it filling would run as before. No check."""
     count = s.count
@@ -469,13 +511,31 @@ def refill(s: State) -> None:
             cut = min(cut, own_level(s, s.area[i]))
     if cut < INF:
         cut -= 1000 * s.rule[SNAP] * cut  # levels that rounding holds apart stay on one side
+    for i in range(count[MOVING_N]):
+        f = s.moving[i]
+        s.mark[f] = OPEN
+        if s.rate[f] > 0:  # moved by a repair given up: no capacity of its route stays below the cut
+            cut = min(cut, s.rate[f] - 1000 * s.rule[SNAP] * s.rate[f])
     for i in range(count[USED_N]):
         k = s.used[i]
         if s.level[k] >= cut:
             enlist(s, k)
-    for i in range(count[AREA_N]):
+    for i in range(s.count[AREA_N]):
         absorb(s, s.area[i])
-    lift(s)
+    for i in range(s.count[AREA_N]):
+        empty(s, s.area[i])
+    for i in range(count[MOVING_N]):
+        f = s.moving[i]
+        s.bound[f] = s.flow_cap[f]
+        if s.flow_cap[f] < INF:
+            s.host[f] = -1
+            for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
+                k = s.route_ids[e]
+                s.floor[k] = min(s.floor[k], s.flow_cap[f])
+                if s.inside[k] == 0:  # it moves because its queue does, and may be slower than the cut
+                    s.spare[k] += s.route_coef[e] * s.share[f]
+                    s.weight[k] += s.route_coef[e]
+                    s.open[k] += 1
     fill(s)
 
 
