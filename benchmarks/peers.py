@@ -67,8 +67,8 @@ def simgrid(folder: Path) -> Peer | str:
     peer = _built("SimGrid", [source, "-O2", "-std=c++17", "-lsimgrid"], folder / "simgrid_driver")
     if isinstance(peer, str):
         return f"{peer}; Debian: apt-get install libsimgrid-dev"
-    found = subprocess.run(["pkg-config", "--modversion", "simgrid"], capture_output=True, text=True, check=False)
-    version = found.stdout.strip() or "3"
+    asked = subprocess.run([*peer.command, "--version"], capture_output=True, text=True, check=False).stdout
+    version = next((word.strip("v,") for word in asked.split() if word.strip("v,")[:1].isdigit()), "3")
     options = [f"--cfg={option}" for option in (*FLUID, *PRECISION[3 if version.startswith("3") else 4])]
     return Peer(f"SimGrid {version}", peer.command, (*options, "--log=root.thres:critical"))
 
@@ -100,9 +100,11 @@ def run_measured(command: Sequence[str]) -> tuple[Any, float]:
     """The JSON that a program prints, and the highest resident memory of its process, MiB."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
-    printed = process.stdout.read()
+    with process.stdout as pipe:
+        printed = pipe.read()
     _, status, usage = os.wait4(process.pid, 0)
-    if status != 0:
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
         sys.exit(f"{command[0]} failed")
     return json.loads(printed), usage.ru_maxrss / 1024
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from .result import Busy, Result
+from .result import Bound, Busy, Result
 from .units import format_bandwidth, format_size, format_time
 
 COLUMNS = (
@@ -110,6 +110,14 @@ def _confidence(busiest: Sequence[Busy]) -> list[str]:
     """A line for each tier among the busiest capacities: how far its bandwidth can be trusted, and why."""
     binding = {(b.tier, b.confidence, b.source) for b in busiest if b.utilisation > 0.99 * busiest[0].utilisation}
     return [f"{tier}: {confidence}{f' ({source})' if source else ''}" for tier, confidence, source in sorted(binding)]
+
+
+def bound_table(bounds: Sequence[Bound], size: str) -> str:
+    """Lower bounds, the one that binds first."""
+    rows = [(format_time(bound.time), bound.name, bound.detail) for bound in bounds]
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    lines = [f"  {time:>{widths[0]}}  {name:<{widths[1]}}  {detail}" for time, name, detail in rows]
+    return "\n".join([f"# lower bounds at {size}; the first one binds", *lines]) + "\n"
 
 
 def to_csv(results: Iterable[Result]) -> str:

@@ -20,7 +20,7 @@ from topologies.parts import MOST_CHIPS
 
 from .bind import Overheads, Placement, bind, route_traffic
 from .bounds import Limit, bounds_at, find_limits, lower_bounds
-from .collectives import applicable, build, smaller
+from .collectives import FITTED, applicable, build, smaller
 from .collectives.conditions import prove
 from .engine import Classes, Flows
 from .engine.symmetry import find_classes
@@ -78,6 +78,20 @@ def build_topology(topology: str, parameters: Sequence[str] = ()) -> nx.DiGraph[
     """The graph of a builder by name, or of a node-link JSON or GraphML file; parameters are `key=value` texts."""
     case = {"collective": "all_to_all", "sizes": "1 KiB"}
     return one_case(topology, topology, case, [f"topology.{one}" for one in parameters]).graph(0)
+
+
+def bounds_of(topology: str, collective: str, size: str, overrides: Sequence[str] = ()) -> list[Bound]:
+    """The lower bounds of a collective on all ranks of a builder or a file, the largest first; its own overheads, if known."""
+    scenario = one_case(topology, topology, {"collective": collective, "sizes": size}, overrides)
+    if not scenario.cases[0].sizes:
+        raise InputError(f"{topology}: {collective} has bytes of its own; its bounds stand beside its runs")
+    network = Network(scenario.graph(0))
+    known = network.graph.graph.get("overheads", {})
+    overheads = Overheads(known.get("alpha_link", 0.0), known.get("alpha_efa", 0.0))
+    found = lower_bounds(
+        network, scenario.cases[0].collective, [np.arange(network.ranks)], scenario.cases[0].sizes[0], overheads=overheads
+    )
+    return sorted(found, key=lambda bound: -bound.time)
 
 
 def one_case(name: str, topology: str, case: Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:
@@ -239,9 +253,19 @@ class CaseRun:
 
     def _schedules(self) -> list[list[Schedule]]:
         """For each algorithm that is asked for, or with `auto` applies: a schedule for every group."""
+        if (fitted := FITTED.get(self.case.collective, {}).get(self.case.algorithm.name)) is not None:
+            return [[self._fit(fitted, group) for group in self.groups]]
         layouts = [self.network.layout(group) for group in self.groups]
         tried = {layout: self._tried(self.case.collective, layout) for layout in set(layouts)}
         return self._serving([tried[layout] for layout in layouts])
+
+    def _fit(self, algorithm: Callable[..., Schedule], group: I64) -> Schedule:
+        """The schedule of an algorithm that is made for the fabric."""
+        say = partial(_say_of, self.progress, self.case.name)
+        try:
+            return algorithm(self.network, group, say, **self.case.algorithm.parameters)
+        except (NotApplicable, InputError) as reason:
+            raise InputError(f"{self._where('algorithm')}: {reason}") from None
 
     def _tried(self, collective: str, layout: Layout, **options: Any) -> dict[str, Schedule | str]:
         """What the algorithm that is asked for, or with `auto` each one, makes of a layout: a schedule, or why it does not."""
@@ -321,7 +345,7 @@ class CaseRun:
         return "; ".join(dict.fromkeys(self._prove(placed.schedule, placed.ranks) for placed in once.values()))
 
     def _prove(self, schedule: Schedule, group: I64) -> str:
-        if len(schedule.chunk_ids) <= PROVE_AT_MOST and schedule.image is None:
+        if (len(schedule.chunk_ids) <= PROVE_AT_MOST and schedule.image is None) or schedule.routes is not None:
             return str(prove(schedule))
         layout = smaller(self.network.layout(group))
         if schedule.image is not None and layout.inner is not None and layout.inner.ranks > PAIR_ABOVE:
@@ -390,6 +414,10 @@ class CaseRun:
 
     def _where(self, *path: str) -> str:
         return self.scenario.where("cases", self.index, *path)
+
+
+def _say_of(say: Progress, case: str, text: str) -> None:
+    say(f"{case}: {text}")
 
 
 def _wins(row: Result, best: Result) -> bool:

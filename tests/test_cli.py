@@ -237,6 +237,15 @@ def test_scenarios_are_listed_with_a_line_each(command: Callable[..., Answer]) -
     assert all(len(line.split()) > 4 for line in lines)
 
 
+def test_bounds_are_listed_the_binding_one_first(command: Callable[..., Answer]) -> None:
+    found = json.loads(command("bound", "all_gather", "--topology", "trn2", "--json").out)
+    # Each chip receives 15/16 of 1 GiB over four links of 128 GB/s.
+    assert found[0]["time"] == pytest.approx(2**30 * 15 / 16 / 512e9)
+    assert [one["time"] for one in found] == sorted((one["time"] for one in found), reverse=True)
+    assert "injection" in command("bound", "allg", "--topology", "trn2").out.splitlines()[1]
+    assert command("bound", "moe", "--topology", "trn2").code == 2
+
+
 def test_schema_is_json_schema(command: Callable[..., Answer]) -> None:
     schema = json.loads(command("schema").out)
     assert {"name", "cases"} <= set(schema["required"])

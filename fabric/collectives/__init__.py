@@ -13,7 +13,19 @@ from typing import Any
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
 from ..schedule import Schedule
-from . import all_to_all, birkhoff, chain, dimensionwise, hierarchical, kangaring, rooted, scatter_gather, tree, two_level
+from . import (
+    all_to_all,
+    birkhoff,
+    chain,
+    dimensionwise,
+    hierarchical,
+    kangaring,
+    optimal,
+    rooted,
+    scatter_gather,
+    tree,
+    two_level,
+)
 from .slices import sliced
 
 ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
@@ -59,6 +71,13 @@ ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
     "permute": {"direct": rooted.permute},
 }
 """By collective and name. `all_to_all_v` takes the matrix of bytes as an option and keeps its bytes."""
+
+FITTED: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
+    "all_reduce": {"optimal": optimal.all_reduce},
+    "all_gather": {"optimal": optimal.all_gather},
+    "reduce_scatter": {"optimal": optimal.reduce_scatter},
+}
+"""Algorithms made for one fabric: functions of the network, its ranks that take part, and something to say progress with."""
 
 FOLDED: Mapping[str, tuple[str, ...]] = {
     "all_reduce": ("hierarchical",),

@@ -19,8 +19,8 @@ Bools = NDArray[np.bool_]
 CROWDED = 6
 """A root with less than so many units out of it for each of its trees is crowded."""
 
-HOPELESS = 0.02
-"""The fraction of all hops that are too many to be found by exchanges."""
+HOPELESS = (500, 0.01)
+"""More ranks than this, and than this fraction of all, are too many to be reached by exchanges."""
 
 FAILURES = 100
 """Exchanges in vain after which an attempt is given up."""
@@ -66,7 +66,7 @@ class Growth:
             spent += part
             if self._round(number, part):
                 continue
-            hopeless = missing > HOPELESS * self.hop.size + len(self.root)
+            hopeless = missing > max(HOPELESS[0], HOPELESS[1] * self.hop.size)
             if hopeless or self.failures > FAILURES or not self._exchange(number):
                 return False
         return True

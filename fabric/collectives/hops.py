@@ -64,7 +64,7 @@ class Wires:
         keys, order = self.keys
         wanted = symmetry[self.source] * self.nodes + symmetry[self.destination]
         position = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        return np.where(keys[position] == wanted, order[position], -1)
+        return np.asarray(np.where(keys[position] == wanted, order[position], -1), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,8 @@ class Hops:
     @cached_property
     def last(self) -> I64:
         """[H] the last link."""
-        return self.links[np.arange(len(self.links)), (self.links >= 0).sum(axis=1) - 1]
+        count = (self.links >= 0).sum(axis=1, keepdims=True)
+        return np.take_along_axis(self.links, count - 1, axis=1)[:, 0]
 
 
 def find_hops(wires: Wires) -> Hops:
@@ -95,7 +96,8 @@ def find_hops(wires: Wires) -> Hops:
     found.sort()
     longest = max((len(way) for _, _, way in found), default=1)
     links = np.array([(*way, *[-1] * (longest - len(way))) for _, _, way in found], dtype=np.int64).reshape(-1, longest)
-    return Hops(*(np.array([hop[end] for hop in found], dtype=np.int64) for end in (0, 1)), links)
+    source, destination = (np.array([hop[end] for hop in found], dtype=np.int64) for end in (0, 1))
+    return Hops(source, destination, links)
 
 
 def _ways(start: int, ahead: Sequence[Sequence[tuple[int, int]]], place: Sequence[int]) -> list[tuple[int, tuple[int, ...]]]:
@@ -105,7 +107,7 @@ def _ways(start: int, ahead: Sequence[Sequence[tuple[int, int]]], place: Sequenc
     edge: list[tuple[int, tuple[int, ...]]] = [(start, ())]
     while edge and len(found) + len(edge) <= HOPS:
         level += 1
-        further = []
+        further: list[tuple[int, tuple[int, ...]]] = []
         for node, way in edge:
             for after, link in ahead[node]:
                 if reached.setdefault(after, level) == level:

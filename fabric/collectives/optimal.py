@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +21,20 @@ from ..builder import Builder
 from ..csr import pointers
 from ..errors import InputError, InternalError
 from ..layout import NotApplicable
+from ..network import Network
 from ..schedule import COPY, REDUCE, FixedRoutes, Schedule
 from ..units import format_bandwidth
 from .hops import Wires, find_hops
 from .packing import Demand, Forest, Progress, demand_for, pack
 from .roots import best_rates
-from .timing import Timing, choose_timing
-
-if TYPE_CHECKING:
-    from ..network import Network
+from .timing import GOOD, Timing, choose_timing
 
 I64 = NDArray[np.int64]
 
 HOPS = 450_000
 """Of all trees together, at most: trees get coarser, and the schedule short of the optimum, where more would be needed."""
-PARTS = (1.0, 0.98, 0.95, 0.9)
-"""Of the best rates of an all_reduce's roots, tried in turn: with something to spare trees are easier to find."""
+PARTS = (1.0, 0.95, 0.0)
+"""Of the best rates of an all_reduce's roots: with something to spare trees are easier to find; 0 stands for equal rates."""
 VERSION = 1
 """Of what the cache holds."""
 
@@ -62,26 +59,38 @@ def all_reduce(network: Network, ranks: I64, progress: Progress, slices: int | N
     sides = (wires.turn(), wires)
     equal = min(_equal_rate(network, side) for side in sides)
     progress("optimal: rates of the roots")
-    forests = _first_packed(network, sides, equal, progress)
-    count = max(choose_timing(forest, slices).slices for forest in forests)
-    trees = int(forests[0].demand.roots.sum())
+    phases = _best_packed(network, sides, equal, slices, progress)
+    count = max(timing.slices for _, timing in phases)
+    phases = [(forest, timing if timing.slices == count else choose_timing(forest, count)) for forest, timing in phases]
+    trees = int(phases[0][0].demand.roots.sum())
     builder = Builder("all_reduce", "optimal", len(ranks), np.full(trees, 1 / trees), np.full(count, 1 / count))
-    return _schedule(builder, [(forest, choose_timing(forest, count)) for forest in forests])
+    return _schedule(builder, phases)
 
 
-def _first_packed(network: Network, sides: Sequence[Wires], equal: Fraction, progress: Progress) -> list[Forest]:
-    """Trees that collect and trees that spread, of the best rates for which some are found; of equal ones at worst."""
-    tried: list[list[Fraction]] = []
+def _best_packed(
+    network: Network, sides: Sequence[Wires], equal: Fraction, slices: int | None, progress: Progress
+) -> list[tuple[Forest, Timing]]:
+    """Trees that collect and trees that spread, of those rates of the roots with which they take least time together."""
+    best: list[tuple[Forest, Timing]] = []
     for part in PARTS:
-        rates = best_rates(sides[-1], equal, part)
-        if rates in tried:
-            continue
-        tried.append(rates)
+        rates = best_rates(sides[-1], equal, part) if part else [equal] * len(sides[0].ranks)
         try:
-            return _forests(network, sides, rates, progress)
-        except NotApplicable:
-            progress("optimal: no trees found for these rates of the roots")
-    return _forests(network, sides, [equal] * len(sides[0].ranks), progress)
+            found = [(forest, choose_timing(forest, slices)) for forest in _forests(network, sides, rates, progress)]
+        except NotApplicable as reason:
+            if best or part:
+                progress(str(reason))
+                continue
+            raise
+        if not best or _time(found) < _time(best):
+            best = found
+        if len(set(rates)) == 1 or _time(best) * float(sum(rates)) <= 2 * GOOD:
+            break
+    return best
+
+
+def _time(phases: Sequence[tuple[Forest, Timing]]) -> float:
+    """s per byte, if no step starts before the one before it has ended."""
+    return sum(timing.time / float(forest.demand.rate) for forest, timing in phases)
 
 
 def _one_way(collective: str, network: Network, ranks: I64, progress: Progress, slices: int | None) -> Schedule:
@@ -137,7 +146,9 @@ def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progres
 
 def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]]) -> Schedule:
     """The transfers of trees that collect or spread, one phase after another; tree t's slice s is chunk t * slices + s."""
-    start, ways, route = 0, [], []
+    start = 0
+    ways: list[I64] = []
+    route: list[I64] = []
     for forest, timing in phases:
         hop, step, chunks = _transfers(forest, timing)
         hops, links = forest.hops, forest.hops.links

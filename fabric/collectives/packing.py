@@ -152,10 +152,11 @@ def demand_for(sides: Sequence[Wires], rates: list[Fraction], most: int) -> Dema
     values = {*capacity, *rates} - {Fraction(0)}
     over = lcm(*(value.denominator for value in values))
     unit = Fraction(gcd(*(int(value * over) for value in values)), over)
-    if sum(rates) / unit <= most:
+    total = sum(rates, Fraction(0))
+    if total / unit <= most:
         return Demand(unit, *(_in_units(those, unit) for those in (rates, capacity)))
-    roots = np.maximum(_in_units(rates, sum(rates) / most), 1)
-    largest = sum(rates) / int(roots.sum())
+    roots = np.maximum(_in_units(rates, total / most), 1)
+    largest = total / int(roots.sum())
     low, high = 0, BISECTIONS  # the unit is a whole number of largest / BISECTIONS
     while high - low > 1:
         middle = (low + high + 1) // 2

@@ -56,8 +56,9 @@ def _freely(wires: Wires, most: float | None) -> list[Fraction] | None:
         bounded = np.hstack((np.eye(ranks), -np.ones((ranks, 1))))
         upper = np.vstack((np.hstack((np.array(matrix, dtype=float), np.zeros((len(matrix), 1)))), bounded))
         price = np.append(-np.ones(ranks), 1e-6) if most is None else np.append(np.zeros(ranks), 1.0)
-        total = {} if most is None else {"A_eq": [np.append(np.ones(ranks), 0.0)], "b_eq": [most / scale]}
-        solution = linprog(price, A_ub=upper, b_ub=np.concatenate((right, np.zeros(ranks))), method="highs", **total)
+        total = None if most is None else np.append(np.ones(ranks), 0.0)[np.newaxis]
+        equals = None if most is None else np.array([most / scale])
+        solution = linprog(price, A_ub=upper, b_ub=np.concatenate((right, np.zeros(ranks))), A_eq=total, b_eq=equals)
         if solution.x is None:
             return None
         rates = [_rounded(float(x) * scale, wires, exact=most is None) for x in solution.x[:ranks]]

@@ -40,7 +40,7 @@ class Timing:
 
     @property
     def slices(self) -> int:
-        return self.step.shape[2]
+        return int(self.step.shape[2])
 
     @property
     def steps(self) -> int:

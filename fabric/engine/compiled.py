@@ -15,14 +15,29 @@ import numpy as np
 from . import kernel, state
 from .flows import Flows
 
-# The kernel allocates nothing, and counting references to some seventy arrays would take ten times its own time
-OPTIONS: dict[str, Any] = {"cache": True, "_nrt": False}
+# The kernel allocates nothing, and counting references to some seventy arrays would take ten times its own time. The
+# option that leaves the counting out is none of numba's public ones, so that it may be refused one day; the cache is where
+# there is no folder that can be written: not beside this file, nor in the user's own (NUMBA_CACHE_DIR names another).
+FAST: dict[str, Any] = {"_nrt": False}
+ATTEMPTS: tuple[dict[str, Any], ...] = ({"cache": True, **FAST}, FAST, {"cache": True}, {})
 NOTICE_AFTER = 1.5  # s; reading the compiled kernel from the cache takes a fraction of that
 
 
 @cache
 def compiled_advance() -> Callable[..., int]:
     """kernel.advance, compiled and ready: made on the first call on a machine, read from numba's cache later."""
+    from numba.core.errors import NumbaError
+
+    for options in ATTEMPTS[:-1]:
+        try:
+            return _compile(options)
+        except (KeyError, RuntimeError, TypeError, NumbaError):
+            continue
+    return _compile(ATTEMPTS[-1])
+
+
+def _compile(options: dict[str, Any]) -> Callable[..., int]:
+    """The kernel's functions compiled with some options of numba, and run once."""
     from numba import njit
 
     namespace: dict[str, Any] = dict(vars(kernel))
@@ -31,21 +46,19 @@ def compiled_advance() -> Callable[..., int]:
             # A function finds its callees in its globals, so a copy with other globals calls the compiled ones
             copy = FunctionType(plain.__code__, namespace, name, plain.__defaults__)
             copy.__module__ = kernel.__name__
-            namespace[name] = njit(**OPTIONS)(copy)
+            namespace[name] = njit(**options)(copy)
     advance: Callable[..., int] = namespace["advance"]
     tiny = Flows.build([1.0], [1.0], [[0]])
     nobody = np.zeros(0, np.int64)
-    with _notice():
+    with _notice("once on this machine" if "cache" in options else "numba finds no folder to keep it in"):
         advance(state.make_state(tiny, method="hybrid", tolerance=0.0, held=nobody, watch=nobody), kernel.INF, 0)
     return advance
 
 
 @contextmanager
-def _notice() -> Iterator[None]:
+def _notice(remark: str) -> Iterator[None]:
     """Say on stderr what takes so long, if the kernel has to be compiled inside."""
-    timer = Timer(
-        NOTICE_AFTER, print, ["compiling the flow kernel (once on this machine)"], {"file": sys.stderr, "flush": True}
-    )
+    timer = Timer(NOTICE_AFTER, print, [f"compiling the flow kernel ({remark})"], {"file": sys.stderr, "flush": True})
     timer.daemon = True
     timer.start()
     try:

@@ -28,7 +28,6 @@ PYTHON_WORK = 2_000_000
 CHUNK = 0.2  # s between looks at the keyboard and calls of `progress`
 CHUNK_ENTRIES = 5_000_000  # visits of route entries that surely fit into it
 BYTES_PER_FLOW, BYTES_PER_ENTRY, BYTES_PER_WAIT, BYTES_PER_CAPACITY = 240, 40, 12, 190
-LIST_FACTOR = 4  # Python numbers beside array elements
 
 
 class Progress(NamedTuple):

@@ -123,7 +123,6 @@ class State(NamedTuple):
     finishing_place: Any
     finishing_key: Any
     filling: Any
-    filling_place: Any
     filling_key: Any
     # lists, their lengths in count
     used: Any

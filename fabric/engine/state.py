@@ -29,13 +29,16 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
     """Columns as numpy arrays, at time 0: nothing has begun, what may start is queued."""
     capacities, count, entries = len(flows.capacity), len(flows.bytes), len(flows.route_ids)
     after_ptr, after_ids = _transpose(flows.wait_ptr, flows.wait_ids, count)
-    member_ptr = np.concatenate([[0], np.cumsum(np.bincount(flows.route_ids, minlength=capacities))]).astype(np.int64)
+    member_ptr = np.concatenate([[0], np.cumsum(np.bincount(flows.route_ids, minlength=capacities))]).astype(np.uint32)
 
     def numbers(length: int, value: float = 0.0) -> F64:
         return np.full(length, value)
 
     def ids(length: int, value: int = 0) -> npt.NDArray[np.int32]:
         return np.full(length, value, np.int32)
+
+    def places(length: int) -> npt.NDArray[np.uint32]:  # never negative: compiled indexing need not look at the sign
+        return np.zeros(length, np.uint32)
 
     def flags(length: int) -> npt.NDArray[np.int8]:
         return np.zeros(length, np.int8)
@@ -46,7 +49,7 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
     watched[watch] = 1
     return State(
         route_ptr=flows.route_ptr,
-        route_ids=flows.route_ids,
+        route_ids=flows.route_ids.view(np.uint32),
         route_coef=flows.route_coef,
         after_ptr=after_ptr,
         after_ids=after_ids,
@@ -79,7 +82,7 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
         spare=flows.capacity.copy(),
         level=numbers(capacities, np.inf),
         trial=numbers(capacities, np.inf),
-        users=ids(capacities),
+        users=places(capacities),
         open=ids(capacities),
         lifted=ids(capacities),
         weight=numbers(capacities),
@@ -90,23 +93,22 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
         busy_since=numbers(capacities),
         full=numbers(capacities),
         full_since=numbers(capacities),
-        member=ids(entries),
-        member_entry=np.zeros(entries, np.int64),
-        slot=np.zeros(entries, np.int64),
-        rising=ids(entries),
+        member=places(entries),
+        member_entry=places(entries),
+        slot=places(entries),
+        rising=places(entries),
         pending=ids(count),
         pending_place=ids(count, -1),
         pending_key=numbers(count),
-        finishing=ids(capacities),
+        finishing=places(capacities),
         finishing_place=ids(capacities, -1),
         finishing_key=numbers(capacities, np.inf),
-        filling=ids(capacities),
-        filling_place=ids(capacities, -1),
+        filling=places(capacities),
         filling_key=numbers(capacities),
-        used=ids(capacities),
+        used=places(capacities),
         used_place=ids(capacities),
-        area=ids(capacities),
-        moving=ids(count),
+        area=places(capacities),
+        moving=places(count),
         ready=ids(count),
         hits=ids(count),
         count=_counts(method),
@@ -142,31 +144,26 @@ def column(columns: State, name: str) -> npt.NDArray[Any]:
     )
 
 
-INTEGERS: dict[str, type[np.signedinteger[Any]]] = {
-    **dict.fromkeys(("route_ptr", "after_ptr", "member_ptr", "left", "member_entry", "slot", "count"), np.int64),
+INTEGERS: dict[str, type[np.integer[Any]]] = {
+    **dict.fromkeys(("route_ptr", "after_ptr", "left", "count"), np.int64),
+    **dict.fromkeys(
+        ("route_ids", "member_ptr", "users", "member", "member_entry", "slot", "rising", "finishing", "filling", "used"),
+        np.uint32,
+    ),
+    **dict.fromkeys(("area", "moving"), np.uint32),
     **dict.fromkeys(("watched", "phase", "mark", "inside"), np.int8),
     **dict.fromkeys(
         (
-            "route_ids",
             "after_ids",
             "event_id",
             "waits",
             "host",
-            "users",
             "open",
             "lifted",
-            "member",
-            "rising",
             "pending",
             "pending_place",
-            "finishing",
             "finishing_place",
-            "filling",
-            "filling_place",
-            "used",
             "used_place",
-            "area",
-            "moving",
             "ready",
             "hits",
         ),

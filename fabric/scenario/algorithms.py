@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from ..collectives import ALGORITHMS, SLICES
+from ..collectives import ALGORITHMS, FITTED, SLICES
 from ..errors import unknown
 from .document import Fault, Path
 from .faults import read_errors
@@ -50,7 +50,8 @@ def with_default_options(collective: str, given: object) -> dict[str, Any]:
 
 
 def _algorithms(collective: str) -> Mapping[str, Callable[..., Any]]:
-    return ALGORITHMS["all_to_all_v" if collective == "moe" else collective]
+    name = "all_to_all_v" if collective == "moe" else collective
+    return {**ALGORITHMS[name], **FITTED.get(name, {})}
 
 
 def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:

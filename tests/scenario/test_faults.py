@@ -115,7 +115,7 @@ def _moe(old: str, new: str) -> str:
         (with_case("groups: every"), "7:13: groups: expected all, a number of ranks, or lists of ranks, not 'every'"),
         # Collectives and algorithms.
         (with_case("algorithm: rinq"), "7:16: algorithm: unknown algorithm of all_reduce 'rinq' (did you mean ring?); known: "
-         + ", ".join(sorted(["all", "auto", *ALGORITHMS["all_reduce"]]))),
+         + ", ".join(sorted(["all", "auto", "optimal", *ALGORITHMS["all_reduce"]]))),
         (with_case("algorithm: {name: ring, cycle: 1}"), "7:29: algorithm: unknown option of ring 'cycle' (did you mean "
          "cycles?); known: cycles, directions, slices, weights"),
         (with_case("algorithm: {name: ring, cycles: two}"), "7:37: algorithm.cycles: expected a whole number, not 'two'"),
