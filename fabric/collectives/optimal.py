@@ -24,7 +24,8 @@ from ..layout import NotApplicable
 from ..network import Network
 from ..schedule import COPY, REDUCE, FixedRoutes, Schedule
 from ..units import format_bandwidth
-from .hops import Wires, find_hops
+from ..wires import Wires
+from .hops import find_hops
 from .packing import Demand, Forest, Progress, demand_for, pack
 from .roots import best_rates
 from .timing import GOOD, Timing, choose_timing

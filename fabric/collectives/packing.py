@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from ..bounds.allgather import reach
 from ..errors import InternalError
 from ..layout import NotApplicable
+from ..wires import Wires, symmetries
 from .growth import Growth
-from .hops import Hops, Wires, find_hops, symmetries
+from .hops import Hops, find_hops
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]

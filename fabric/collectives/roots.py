@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bounds.allgather import reach
-from .hops import Wires
+from ..wires import Wires
 
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
