@@ -283,15 +283,20 @@ def tune(
 @click.option("--topology", required=True, metavar="NAME", help="A builder, or a file of your own.")
 @click.option("--set", "parameters", multiple=True, metavar="KEY=VALUE", help="A parameter of the builder.")
 @click.option("--size", default="1 GiB", show_default=True, help="S of nccl-tests.")
+@click.option("--bound", "more", type=click.Choice(["lp"]), help="Also maximum concurrent flow, of an all-to-all.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def bound(collective: str, topology: str, parameters: tuple[str, ...], size: str, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+def bound(
+    collective: str, topology: str, parameters: tuple[str, ...], size: str, more: str | None, as_json: bool, quiet: bool
+) -> None:
     """Print all lower bounds of a COLLECTIVE on a fabric: times that no schedule can beat."""
     from dataclasses import asdict
 
     from .report import bound_table
     from .runner import bounds_of
 
-    found = bounds_of(topology, collective, size, [f"topology.{one}" for one in parameters])
+    with _progress(quiet, verbose=False) as say:
+        found = bounds_of(topology, collective, size, [f"topology.{one}" for one in parameters], say if more else None)
     click.echo(json.dumps([asdict(one) for one in found], indent=2) if as_json else bound_table(found, size), nl=as_json)
 
 

@@ -20,6 +20,8 @@ from topologies.parts import MOST_CHIPS
 
 from .bind import Overheads, Placement, bind, route_traffic
 from .bounds import Limit, bounds_at, find_limits, lower_bounds
+from .bounds.concurrent import flow_limit
+from .bounds.needs import Needs
 from .collectives import FITTED, applicable, build, smaller
 from .collectives.conditions import prove
 from .engine import Classes, Flows
@@ -80,18 +82,24 @@ def build_topology(topology: str, parameters: Sequence[str] = ()) -> nx.DiGraph[
     return one_case(topology, topology, case, [f"topology.{one}" for one in parameters]).graph(0)
 
 
-def bounds_of(topology: str, collective: str, size: str, overrides: Sequence[str] = ()) -> list[Bound]:
-    """The lower bounds of a collective on all ranks of a builder or a file, the largest first; its own overheads, if known."""
+def bounds_of(
+    topology: str, collective: str, size: str, overrides: Sequence[str] = (), solving: Progress | None = None
+) -> list[Bound]:
+    """The lower bounds of a collective on all ranks of a builder or a file, the largest first; its own overheads, if known.
+
+    solving: says how the linear program of maximum concurrent flow gets on; without it that bound is left out.
+    """
     scenario = one_case(topology, topology, {"collective": collective, "sizes": size}, overrides)
     if not scenario.cases[0].sizes:
         raise InputError(f"{topology}: {collective} has bytes of its own; its bounds stand beside its runs")
     network = Network(scenario.graph(0))
     known = network.graph.graph.get("overheads", {})
     overheads = Overheads(known.get("alpha_link", 0.0), known.get("alpha_efa", 0.0))
-    found = lower_bounds(
-        network, scenario.cases[0].collective, [np.arange(network.ranks)], scenario.cases[0].sizes[0], overheads=overheads
-    )
-    return sorted(found, key=lambda bound: -bound.time)
+    groups = [np.arange(network.ranks)]
+    limits = find_limits(network, scenario.cases[0].collective, groups, overheads=overheads)
+    if solving is not None:
+        limits.append(flow_limit(network, Needs.of(scenario.cases[0].collective, groups, None), solving))
+    return sorted(bounds_at(limits, scenario.cases[0].sizes[0]), key=lambda bound: -bound.time)
 
 
 def one_case(name: str, topology: str, case: Mapping[str, object], overrides: Sequence[str] = ()) -> Scenario:

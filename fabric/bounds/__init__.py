@@ -6,9 +6,10 @@ the low side where it has to approximate.
 
     injection    what every rank must send and receive, over its links
     cut TIER     what every part of the fabric must send and receive, over the links of that tier around it
-    COLLECTIVE optimum   all_gather and reduce_scatter: the worst of all cuts, found by maximum flows
+    COLLECTIVE optimum   all_gather, reduce_scatter, broadcast and reduce: the worst of all cuts, found by maximum flows
     distance     all-to-alls: bytes times the links that they must at least cross, over all links together
     latency      one overhead and the longest of the shortest routes
+    concurrent flow      all-to-alls, on request (`concurrent`): the best routing of all, a linear program
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .folded import folded_limits
 from .latency import latency_limits
 from .limit import Limit
 from .needs import Needs
+from .rooted import rooted_limits
 
 if TYPE_CHECKING:
     from ..bind import Overheads
@@ -90,6 +92,7 @@ def find_limits(
 def _every_limit(network: Network, needs: Needs, overheads: Overheads | None) -> Iterator[Limit]:
     yield from cut_limits(network, needs)
     yield from optimum_limits(network, needs)
+    yield from rooted_limits(network, needs)
     yield from distance_limits(network, needs)
     yield from latency_limits(network, needs, overheads)
 

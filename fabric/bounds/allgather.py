@@ -72,12 +72,12 @@ def worst_cut(network: Network, group: I64, *, reverse: bool = False) -> Cut:
     source, destination = network.source, network.destination
     if reverse:
         source, destination = destination, source
-    unit, capacity = _in_units(network.capacity[: network.links])
+    unit, capacity = in_units(network.capacity[: network.links])
     cut = _Search(network.nodes, source, destination, capacity, group).worst()
     return Cut(cut.inside, cut.outside, cut.bandwidth * unit)
 
 
-def _in_units(capacity: NDArray[np.float64]) -> tuple[Fraction, NDArray[Any]]:
+def in_units(capacity: NDArray[np.float64]) -> tuple[Fraction, NDArray[Any]]:
     """The largest unit of which all are whole multiples, and the multiples as Python integers."""
     values, index = np.unique(capacity, return_inverse=True)
     exact = [Fraction(value) for value in values.tolist()]

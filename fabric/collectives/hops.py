@@ -33,6 +33,18 @@ class Hops:
         return np.take_along_axis(self.links, count - 1, axis=1)[:, 0]
 
 
+    def fit(self, wires: Wires) -> bool:
+        """Whether the links of every hop lead from its source to its destination, and there only."""
+        here = wires.ranks[self.source]
+        for links in self.links.T:
+            there = links >= 0
+            if (wires.source[links[there]] != here[there]).any():
+                return False
+            here = np.where(there, wires.destination[links], here)
+        gap = (self.links[:, 1:] >= 0) & (self.links[:, :-1] < 0)
+        return not gap.any() and bool((here == wires.ranks[self.destination]).all())
+
+
 def find_hops(wires: Wires) -> Hops:
     """All shortest ways between ranks over nodes that only pass on. NotApplicable where there are too many."""
     ahead: list[list[tuple[int, int]]] = [[] for _ in range(wires.nodes)]

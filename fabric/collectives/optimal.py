@@ -25,7 +25,7 @@ from ..network import Network
 from ..schedule import COPY, REDUCE, FixedRoutes, Schedule
 from ..units import format_bandwidth
 from ..wires import Wires
-from .hops import find_hops
+from .hops import Hops
 from .packing import Demand, Forest, Progress, demand_for, pack
 from .roots import best_rates
 from .timing import GOOD, Timing, choose_timing
@@ -36,7 +36,7 @@ HOPS = 450_000
 """Of all trees together, at most: trees get coarser, and the schedule short of the optimum, where more would be needed."""
 PARTS = (1.0, 0.95, 0.0)
 """Of the best rates of an all_reduce's roots: with something to spare trees are easier to find; 0 stands for equal rates."""
-VERSION = 1
+VERSION = 2
 """Of what the cache holds."""
 
 
@@ -135,13 +135,16 @@ def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progres
     found = cache.load("trees", name)
     if found is not None:
         try:
-            forest = Forest(wires, demand, find_hops(wires), found["group"], found["root"], found["hop"])
+            hops = Hops(found["source"], found["destination"], found["links"])
+            forest = Forest(wires, demand, hops, found["group"], found["root"], found["hop"])
             forest.check()
             return forest
         except (KeyError, IndexError, ValueError, InternalError):
             progress("optimal: the trees in the cache are damaged")
     forest = pack(wires, demand, dims, progress)
-    cache.store("trees", name, {"group": forest.group, "root": forest.root, "hop": forest.hop})
+    hops = forest.hops
+    ways = {"source": hops.source, "destination": hops.destination, "links": hops.links}
+    cache.store("trees", name, {"group": forest.group, "root": forest.root, "hop": forest.hop, **ways})
     return forest
 
 

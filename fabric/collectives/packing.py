@@ -25,6 +25,7 @@ from ..bounds.allgather import reach
 from ..errors import InternalError
 from ..layout import NotApplicable
 from ..wires import Wires, symmetries
+from .edmonds import pack_exactly
 from .growth import Growth
 from .hops import Hops, find_hops
 
@@ -132,7 +133,9 @@ class Forest:
         return np.bincount(links[links >= 0], minlength=len(self.wires.capacity))
 
     def check(self) -> None:
-        """The certificate, in whole numbers: every tree spans, the roots are as demanded, no link is overloaded."""
+        """The certificate, in whole numbers: hops are ways, every tree spans, roots are as demanded, no link is overloaded."""
+        if not self.hops.fit(self.wires):
+            raise InternalError("a hop of the packing is no way between its ranks")
         whole, ranks = self.whole(), np.arange(self.hop.shape[1])
         reached = self.hops.destination[whole.hop]
         spans = ((whole.hop >= 0) == (ranks != whole.root[:, np.newaxis])).all()
@@ -208,7 +211,11 @@ def pack(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress
             forest = Forest(wires, demand, hops, group, root, growth.hop)
             forest.check()
             return forest
-    raise NotApplicable(f"optimal: no packing of {int(demand.roots.sum())} trees was found")
+    progress(f"optimal: packing {int(demand.roots.sum())} trees, hop by hop")
+    exact, every, hop = pack_exactly(wires, demand.roots, demand.capacity)
+    forest = Forest(wires, demand, exact, group[:1], every, hop)
+    forest.check()
+    return forest
 
 
 def _tight(wires: Wires, demand: Demand, classes: I64) -> Bools:
