@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from threading import Timer
 from types import FunctionType
 from typing import Any
@@ -21,6 +22,17 @@ from .flows import Flows
 FAST: dict[str, Any] = {"_nrt": False}
 ATTEMPTS: tuple[dict[str, Any], ...] = ({"cache": True, **FAST}, FAST, {"cache": True}, {})
 NOTICE_AFTER = 1.5  # s; reading the compiled kernel from the cache takes a fraction of that
+
+
+def kept() -> bool:
+    """Whether the compiled kernel is at hand: compiled in this process, or earlier on this machine."""
+    return compiled_advance.cache_info().currsize > 0 or _on_disk()
+
+
+@cache
+def _on_disk() -> bool:
+    """Whether numba's cache beside the kernel holds it."""
+    return any((Path(__file__).parent / "__pycache__").glob("kernel.advance-*.nbi"))
 
 
 @cache

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from ..errors import InputError, RunError, unknown
 from . import kernel, state
 from .certificate import certify
+from .compiled import kept
 from .flows import I64, Flows, History, Outcome
 from .history import Recorder
 from .kernel import STEADY
@@ -25,6 +26,7 @@ STATES = {kernel.DONE: "done", kernel.STALLED: "stalled", kernel.UNTIL: "until",
 # Plain Python handles about 8 million units of work a second; loading the compiled kernel takes longer than these
 # many units.
 PYTHON_WORK = 2_000_000
+COMPILING_WORK = 60_000_000  # and compiling it, once on a machine, longer than these
 CHUNK = 0.2  # s between looks at the keyboard and calls of `progress`
 CHUNK_ENTRIES = 5_000_000  # visits of route entries that surely fit into it
 BYTES_PER_FLOW, BYTES_PER_ENTRY, BYTES_PER_WAIT, BYTES_PER_CAPACITY = 240, 40, 12, 190
@@ -93,7 +95,7 @@ class Engine:
         self._held = set(kept.tolist())
         watched = self._indices("watch", watch)
         check_memory(flows)
-        self._kernel = "numba" if kernel == "auto" and estimated_work(flows) > PYTHON_WORK else kernel
+        self._kernel = "numba" if kernel == "auto" and estimated_work(flows) > python_work() else kernel
         self._verify, self._recorder = verify, Recorder(len(flows.capacity)) if record else None
         self._progress, self._time = progress, 0.0
         columns = state.make_state(flows, method=method, tolerance=tolerance, held=kept, watch=watched)
@@ -199,7 +201,7 @@ class Engine:
                 self._progress(self)
 
     def _step(self, until: float, rounds: int) -> int:
-        if self._kernel == "auto" and self._columns.count[kernel.WORK] > PYTHON_WORK:
+        if self._kernel == "auto" and self._columns.count[kernel.WORK] > python_work():
             self._kernel, self._columns = "numba", state.as_arrays(self._columns)
         if self._kernel != "numba":
             return kernel.advance(self._columns, until, rounds)
@@ -245,10 +247,15 @@ def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options:
 
 def prepare(flows: Flows) -> None:
     """Compile now, or read from the cache, what a run of these flows would stop for later."""
-    if estimated_work(flows) > PYTHON_WORK:
+    if estimated_work(flows) > python_work():
         from .compiled import compiled_advance
 
         compiled_advance()
+
+
+def python_work() -> int:
+    """Up to how many units of work plain Python is the quicker way, with the compiled kernel at hand or not."""
+    return PYTHON_WORK if kept() else COMPILING_WORK
 
 
 def estimated_work(flows: Flows) -> float:
