@@ -38,7 +38,7 @@ def digest(*parts: object) -> str:
 def load(kind: str, name: str) -> Arrays | None:
     """The arrays that were stored under a name; None where there are none that can be read."""
     try:
-        with np.load(folder() / kind / f"{name}.npz", allow_pickle=False) as file:
+        with (folder() / kind / f"{name}.npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, KeyError, BadZipFile):
         return None

@@ -43,7 +43,7 @@ VERSION = 2
 def all_gather(network: Network, ranks: I64, progress: Progress, slices: int | None = None) -> Schedule:
     """All-gather in the least time there is. network, ranks: the fabric and its ranks that take part, in their order.
 
-    slices: into how many each tree's data is cut; None = as many as keep all links busy, at most 8.
+    slices: into how many each tree's data is cut; None = as many as keep all links busy, at most 64.
     Raises NotApplicable where no trees are found, InputError for less than one slice.
     """
     return _one_way("all_gather", network, ranks, progress, slices)
@@ -76,7 +76,8 @@ def _best_packed(
     for part in PARTS:
         rates = best_rates(sides[-1], equal, part) if part else [equal] * len(sides[0].ranks)
         try:
-            found = [(forest, choose_timing(forest, slices)) for forest in _forests(network, sides, rates, progress)]
+            forests = _forests(network, sides, rates, progress, exactly=part in (0.0, 1.0))
+            found = [(forest, choose_timing(forest, slices)) for forest in forests]
         except NotApplicable as reason:
             if best or part:
                 progress(str(reason))
@@ -122,15 +123,17 @@ def _equal_rate(network: Network, wires: Wires) -> Fraction:
     return cut.bandwidth / cut.inside
 
 
-def _forests(network: Network, sides: Sequence[Wires], rates: list[Fraction], progress: Progress) -> list[Forest]:
+def _forests(
+    network: Network, sides: Sequence[Wires], rates: list[Fraction], progress: Progress, exactly: bool = True
+) -> list[Forest]:
     """Packed trees of the same rates for each side; from the cache where they are there and right."""
     demand = demand_for(sides, rates, max(len(rates), HOPS // len(rates)))
     whole = len(rates) == network.ranks and bool((sides[0].ranks == np.arange(network.ranks)).all())
     dims = tuple(network.graph.graph.get("dims", ())) if whole else ()
-    return [_kept(side, demand, dims, progress) for side in sides]
+    return [_kept(side, demand, dims, progress, exactly) for side in sides]
 
 
-def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress) -> Forest:
+def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress, exactly: bool) -> Forest:
     name = cache.digest(VERSION, wires.source, wires.destination, wires.ranks, demand.roots, demand.capacity, dims)
     found = cache.load("trees", name)
     if found is not None:
@@ -141,7 +144,7 @@ def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progres
             return forest
         except (KeyError, IndexError, ValueError, InternalError):
             progress("optimal: the trees in the cache are damaged")
-    forest = pack(wires, demand, dims, progress)
+    forest = pack(wires, demand, dims, progress, exactly=exactly)
     hops = forest.hops
     ways = {"source": hops.source, "destination": hops.destination, "links": hops.links}
     cache.store("trees", name, {"group": forest.group, "root": forest.root, "hop": forest.hop, **ways})

@@ -188,8 +188,8 @@ def link_classes(wires: Wires, group: I64) -> tuple[I64, I64]:
     return classes.astype(np.int64), np.asarray(len(group) // sizes, dtype=np.int64)
 
 
-def pack(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress) -> Forest:
-    """Trees that meet a demand. NotApplicable where none are found."""
+def pack(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress, *, exactly: bool = True) -> Forest:
+    """Trees that meet a demand. NotApplicable where none are found; `exactly` searches on hop by hop where growth is stuck."""
     hops, group = find_hops(wires), symmetries(wires, dims)
     ranks = len(wires.ranks)
     if ranks > 1 and len(np.unique(hops.destination)) + len(np.unique(hops.source)) < 2 * ranks:
@@ -211,6 +211,8 @@ def pack(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progress
             forest = Forest(wires, demand, hops, group, root, growth.hop)
             forest.check()
             return forest
+    if not exactly:
+        raise NotApplicable(f"optimal: no packing of {int(demand.roots.sum())} trees was found")
     progress(f"optimal: packing {int(demand.roots.sum())} trees, hop by hop")
     exact, every, hop = pack_exactly(wires, demand.roots, demand.capacity)
     forest = Forest(wires, demand, exact, group[:1], every, hop)
