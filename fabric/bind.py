@@ -13,7 +13,7 @@ from .engine.flows import Flows
 from .errors import InputError
 from .network import Network
 from .routing import Routes, Rule, find_routes
-from .schedule import REDUCE, FixedRoutes, Schedule
+from .schedule import OWN, REDUCE, FixedRoutes, Schedule
 
 I64 = NDArray[np.int64]
 F64 = NDArray[np.float64]
@@ -40,10 +40,26 @@ NO_OVERHEADS = Overheads(latency=False)
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """A schedule and the network's rank for each of its ranks."""
+    """A schedule and the network's rank for each of its ranks.
+
+    copies: of a folded cluster, how many of its units run the schedule at the same time, each on its own ranks.
+    """
 
     schedule: Schedule
     ranks: I64
+    copies: int = 1
+
+    @property
+    def streams(self) -> F64:
+        """[T] how many flows at once a transfer stands for."""
+        schedule, count = self.schedule, self.schedule.transfers
+        return self.copies * _or_ones(schedule.multiplicity, count) * _or_ones(schedule.streams, count)
+
+    @property
+    def image(self) -> NDArray[np.int32]:
+        """[T] how far a transfer of a folded cluster goes: see `fabric.schedule`."""
+        given = self.schedule.image
+        return np.full(self.schedule.transfers, OWN, dtype=np.int32) if given is None else given
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,10 +88,10 @@ def route_traffic(network: Network, placements: Sequence[Placement], rule: Rule 
         )
     source = np.concatenate([placed.ranks[placed.schedule.source] for placed in placements])
     destination = np.concatenate([placed.ranks[placed.schedule.destination] for placed in placements])
-    if any((placed.schedule.image is None) == bool(network.pods) for placed in placements):
+    if any((placed.schedule.image is None) != (placed.copies == network.copies) for placed in placements):
         raise InputError("a folded cluster takes the schedules of algorithms that serve one, and no other fabric takes those")
     if network.pods:
-        destination = destination + network.ranks * np.concatenate([placed.schedule.image for placed in placements])
+        destination = destination + network.ranks * np.concatenate([placed.image for placed in placements])
     ends = int(destination.max(initial=0)) + 1
     pairs, inverse = np.unique(source * ends + destination, return_inverse=True)
     return Traffic(find_routes(network, pairs // ends, pairs % ends, rule), inverse.astype(np.int64))
@@ -139,9 +155,8 @@ def _uses(network: Network, placements: Sequence[Placement], traffic: Traffic) -
     if network.resources:
         ends = _resource_uses(network, placements)
         flow, capacity, coefficient = (np.concatenate(both) for both in zip((flow, capacity, coefficient), ends))
-    schedules = [placed.schedule for placed in placements]
-    stands = [_or_ones(one.multiplicity, one.transfers) * _or_ones(one.streams, one.transfers) for one in schedules]
-    return flow, capacity, coefficient * np.concatenate(stands)[flow] / network.multiplicity[capacity]
+    stands = np.concatenate([placed.streams for placed in placements])
+    return flow, capacity, coefficient * stands[flow] / network.multiplicity[capacity]
 
 
 def _resource_uses(network: Network, placements: Sequence[Placement]) -> tuple[I64, I64, F64]:

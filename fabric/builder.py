@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .csr import pointers
-from .schedule import F64, Schedule
+from .schedule import F64, Schedule, Symmetry
 from .waits import derive_waits
 
 
@@ -28,6 +28,7 @@ class Builder:
     blocks: F64
     parts: F64 = field(default_factory=lambda: np.ones(1))
     root: int = 0
+    symmetry: Symmetry = ()
     _batches: list[tuple[NDArray[np.int64], ...]] = field(default_factory=list)
 
     def add(
@@ -108,6 +109,7 @@ class Builder:
             wait_ids=np.empty(0, dtype=np.int32),
             ready=ready.astype(np.bool_) if ready.any() else None,
             root=self.root,
+            symmetry=self.symmetry,
             note=note,
             options=options,
         )

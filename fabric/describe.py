@@ -57,8 +57,9 @@ def describe(network: Network) -> Facts:
     """Measure a network."""
     attributes = network.graph.graph
     out = np.bincount(network.source, minlength=network.nodes)[: network.ranks]
-    injection = np.bincount(network.source, weights=network.capacity[: network.links], minlength=network.nodes)
-    injection = injection[: network.ranks]
+    machines_apart = (network.capacity, *network.slow.values())
+    injection = np.array([np.bincount(network.source, one[: network.links], network.nodes) for one in machines_apart])
+    injection = injection[:, : network.ranks]
     most = max(1, PAIRS_AT_MOST // network.ranks)
     sources = np.unique(np.linspace(0, network.ranks - 1, min(network.ranks, most)).astype(np.int64))
     links, switches, pairs = _distances(network, sources)
@@ -138,7 +139,7 @@ def _folded_cut(network: Network) -> tuple[str, float] | None:
 
 def _tier(network: Network, index: int) -> TierFacts:
     mine = np.flatnonzero(network.tier == index)
-    capacity = network.capacity[mine]
+    capacity = np.array([one[mine] for one in (network.capacity, *network.slow.values())])
     latency = network.latency[mine[mine < network.links]]
     return TierFacts(
         network.tiers[index],

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,12 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from .engine import Engine, Flows, Interrupted, Outcome, prepare, solve
-from .errors import InputError, RunError
-from .output import whole_file
+from .engine import Flows, Interrupted, Outcome, prepare, solve
+from .engine.flows import demand, vector
+from .engine.memory import free_memory
+from .errors import FabricError, InputError, RunError
+from .output import is_stream, whole_file
 
 NEEDED = ("link_bw", "link_lat", "flow_bytes", "flow_start", "route_ptr", "route_links", "dep_ptr", "dep_ids")
 EVENTS = ("event_time", "event_link", "event_bw")
+KNOWN = {*NEEDED, *EVENTS, "flow_phase", "route_coef", "flow_cap"}
 # The engine's names of what it refuses, and those of the file
 NAMES = {
     "capacity": "link_bw",
@@ -54,6 +56,12 @@ class CaseRun:
     wall: float  # s of solving: the case in memory, the kernel compiled
     verified: bool  # certified fair in every epoch
 
+    @property
+    def solution(self) -> str:
+        """Of which bandwidths it is the exact solution: a tolerance is a backward error."""
+        tolerance = self.outcome.tolerance
+        return "exact" if tolerance == 0 else f"exact for bandwidths within {tolerance:g} of those given"
+
     def to_dict(self) -> dict[str, Any]:
         """The facts that `fabric-sim flows --json` prints; times in s."""
         outcome = self.outcome
@@ -65,27 +73,35 @@ class CaseRun:
             "time_s": outcome.time,
             "wall_s": self.wall,
             "tolerance": outcome.tolerance,
+            "solution": self.solution,
             "certificate": "checked in every epoch" if self.verified else "not checked",
             "partial": outcome.partial,
         }
 
     def __str__(self) -> str:
         outcome = self.outcome
-        exact = "exact" if outcome.tolerance == 0 else f"exact for bandwidths within {outcome.tolerance:g} of those given"
+        classes = f" in {outcome.classes:,} classes" if outcome.classes < outcome.flows else ""
+        finished = f" ({np.count_nonzero(np.isfinite(outcome.finish)):,} of them finished)" if outcome.partial else ""
+        verified = "; certificate checked in every epoch" if self.verified else ""
         return (
-            f"{outcome.flows:,} flows, {outcome.epochs:,} epochs, last finish {outcome.time:.9g} s, {exact}; "
-            f"solved in {self.wall:.3g} s" + ("; certificate checked in every epoch" if self.verified else "")
+            f"{outcome.flows:,} flows{classes}{finished}, {outcome.epochs:,} epochs, last finish {outcome.time:.9g} s, "
+            f"{self.solution}; solved in {self.wall:.3g} s{verified}"
         )
 
 
 def read_case(path: str | Path) -> Flows:
     """The flows of a case file. Raises InputError that names the file and what is wrong with it."""
     try:
-        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-            case: dict[str, Any] = dict(file)
+        with open(path, "rb") as raw:
+            if not zipfile.is_zipfile(raw):
+                raise InputError(f"{path}: expected an npz file of flows, as numpy.savez writes; cut short or of another kind")
+            raw.seek(0)
+            case = _arrays(path, np.load(raw, allow_pickle=False))
+    except FabricError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (OSError, ValueError, EOFError, KeyError, TypeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # the readers of zip, of its compressions and of npy raise what they like
         raise InputError(f"{path}: expected an npz file of flows, cut short or of another kind ({error})") from None
     needed = (*NEEDED, *EVENTS) if any(name in case for name in EVENTS) else NEEDED
     missing = [name for name in needed if name not in case]
@@ -101,14 +117,10 @@ def run_case(
     flows: Flows, *, tolerance: float = 0.0, verify: bool = False, progress: Callable[[str], None] = lambda text: None
 ) -> CaseRun:
     """Run all flows to the end, or to Ctrl-C, which leaves a partial outcome. `progress` is told now and then."""
-
-    def tell(engine: Engine) -> None:
-        progress(f"{engine.finished:,} of {len(engine.flows.bytes):,} flows, {engine.time:.6g} s")
-
     prepare(flows)
     started = perf_counter()
     try:
-        outcome = solve(flows, tolerance=tolerance, verify=verify, progress=tell)
+        outcome = solve(flows, tolerance=tolerance, verify=verify, progress=lambda engine: progress(str(engine)))
     except Interrupted as stop:
         outcome = stop.outcome
     return CaseRun(outcome, perf_counter() - started, verify and not outcome.partial)
@@ -117,7 +129,8 @@ def run_case(
 def write_outcome(path: str | Path, outcome: Outcome) -> None:
     """Write an npz file: finish (s, one per flow, nan if it did not), link_bytes, link_busy (s), partial, tolerance.
 
-    The file appears when it is complete. Raises InputError if it cannot be written.
+    And over time: slice_time (s, where slices begin and the last one ends), link_load (bytes/s, slices x links). The file
+    appears when it is complete. Raises InputError if it cannot be written.
     """
 
     def write(staged: Path) -> None:
@@ -127,6 +140,7 @@ def write_outcome(path: str | Path, outcome: Outcome) -> None:
                 finish=outcome.finish,
                 link_bytes=outcome.carried,
                 link_busy=outcome.busy,
+                **_over_time(outcome),
                 partial=outcome.partial,
                 tolerance=outcome.tolerance,
             )
@@ -148,8 +162,8 @@ def solve_file(
     flows that can never finish.
     """
     flows = read_case(case)
-    folder = Path(output).parent
-    if not os.access(folder, os.W_OK | os.X_OK) or Path(output).is_dir():
+    place = Path(output)
+    if place.is_dir() or not (is_stream(place) or os.access(place.parent, os.W_OK | os.X_OK)):
         raise InputError(f"cannot write {output}: expected a file name in a folder that exists and can be written to")
     run = run_case(flows, tolerance=tolerance, verify=verify, progress=progress)
     write_outcome(output, run.outcome)
@@ -161,17 +175,31 @@ def solve_file(
     return run
 
 
+def _over_time(outcome: Outcome) -> dict[str, Any]:
+    history = outcome.history
+    return {} if history is None else {"slice_time": history.times, "link_load": history.loads}
+
+
+def _arrays(path: str | Path, file: Any) -> dict[str, Any]:
+    """The arrays of an npz file that mean something, if they fit into memory."""
+    infos = [info for info in file.zip.infolist() if info.filename.removesuffix(".npy") in KNOWN]
+    size, free = sum(info.file_size for info in infos), free_memory()
+    if size > free:
+        raise RunError(f"{path}: its arrays take {size / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free")
+    case = {}
+    for name in (name for name in file.files if name in KNOWN):
+        try:
+            case[name] = file[name]
+        except ValueError as error:
+            raise InputError(f"{path}: array {name} cannot be read: {error}") from None
+    return case
+
+
 def _flows(case: dict[str, Any]) -> Flows:
-    links, latency = case["route_links"], case["link_lat"]
-    if latency.shape != case["link_bw"].shape or latency.dtype.kind not in "fiu":
-        raise InputError(f"link_lat: expected {case['link_bw'].size} times, one per link, got {latency.size} {latency.dtype}")
-    bad = np.flatnonzero(~(np.isfinite(latency) & (latency >= 0)))
-    if len(bad):
-        raise InputError(f"link_lat[{bad[0]}] is {latency[bad[0]]}: expected a finite time >= 0")
     flows = Flows.build(
         case["link_bw"],
         case["flow_bytes"],
-        (case["route_ptr"], links),
+        (case["route_ptr"], case["route_links"]),
         coefficients=case.get("route_coef", 1.0),
         start=case["flow_start"],
         waits=(case["dep_ptr"], case["dep_ids"]),
@@ -179,8 +207,14 @@ def _flows(case: dict[str, Any]) -> Flows:
         label=case.get("flow_phase", 0),
         events=tuple(case[name] for name in EVENTS) if EVENTS[0] in case else (),
     )
+    latency = vector("link_lat", case["link_lat"], np.float64)
+    demand("link_lat", latency, np.isfinite(latency) & (latency >= 0), "a finite time >= 0")
+    if len(latency) != len(flows.capacity):
+        raise InputError(f"link_lat: expected {len(flows.capacity)} times, one per link, got {len(latency)}")
     owner = np.repeat(np.arange(len(flows.bytes)), np.diff(flows.route_ptr))
-    return replace(flows, delay=np.bincount(owner, latency[flows.route_ids], len(flows.bytes)).astype(float))
+    delay = np.bincount(owner, latency[flows.route_ids], len(flows.bytes)).astype(float)
+    demand("delay", delay, np.isfinite(delay), "a finite sum of the latencies of its route")
+    return replace(flows, delay=delay)
 
 
 def _in_words_of_the_file(message: str) -> str:

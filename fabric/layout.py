@@ -5,7 +5,7 @@ Algorithms are functions of a Layout, so a schedule can be built, and proved, on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import NamedTuple
@@ -71,6 +71,14 @@ class Layout:
             # A ring of two has one link each way, not two.
             return tuple(Tier(k, link * (2 if k > 2 else 1), ring=True) for k, link in zip(self.dims, links))
         return (Tier(self.ranks, self.injection, ring=False),)
+
+    def with_cores(self, core: Layout) -> Layout:
+        """The layout of as many ranks on each rank of this one, a chip: a chip is a machine, and shares what it sends."""
+        ranks, injection = self.ranks * core.ranks, self.injection / core.ranks
+        if self.inner is not None:
+            return replace(self, ranks=ranks, inner=self.inner.with_cores(core), injection=injection)
+        between = self if self.dims else None
+        return Layout(ranks, servers=self.ranks, inner=core, injection=injection, between=between)
 
 
 class NotApplicable(Exception):

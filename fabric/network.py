@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from topologies.check import check
+from topologies.cores import chips_of
+from topologies.folded import slow_links
 
 from .errors import InputError
 from .layout import Layout
@@ -29,7 +31,10 @@ class Network:
     capacity: [K] bytes/s. tier: [K] index into `tiers`. multiplicity: [K] how many equal capacities of the unfolded fabric
     each stands for. latency: [L] s. source, destination: [L] node ids. names, sources, confidences: [K] texts.
 
-    pods: of a folded cluster, of which there is one machine with its `ranks`; 0 where nothing is folded.
+    pods: of a folded cluster, of which there is a unit of `unit` machines with their `ranks`; 0 where nothing is folded.
+    copies: how many such units the cluster has; 1 where nothing is folded.
+    slow: of a folded cluster: [K] the capacities in each machine that has slow links, by its number; `capacity` holds those
+    of all others.
 
     Raises InputError with every fault of the graph.
     """
@@ -61,9 +66,17 @@ class Network:
         alike = [data.get("multiplicity", 1) for _, _, data in edges]
         alike += [graph.nodes[node].get("multiplicity", 1) for node, _, _ in owned]
         self.multiplicity: F64 = np.array(alike, dtype=np.float64)
-        self.pods = int(graph.graph.get("fold", {}).get("pods", 0))
+        fold = graph.graph.get("fold", {})
+        self.pods, self.unit = int(fold.get("pods", 0)), int(fold.get("unit", 1))
+        self.copies = int(fold.get("machines", 1)) // self.unit
+        self.slow = {machine: self._slowed(links) for machine, links in slow_links(graph).items()}
         self.sources: list[str] = [data.get("source", "") for data in everything]
         self.confidences: list[str] = [data.get("confidence", "given") for data in everything]
+
+    @property
+    def together(self) -> F64:
+        """[K] bytes/s of all capacities that each stands for, in as far as they fall to one of the units."""
+        return self.capacity * self.multiplicity / self.copies
 
     @cached_property
     def names(self) -> list[str]:
@@ -73,6 +86,13 @@ class Network:
         ]
         tiers = self.tier[self.links :].tolist()
         return links + [f"{self.node_names[node]} {self.tiers[tier]}" for (node, _), tier in zip(self.resources, tiers)]
+
+    def _slowed(self, links: dict[tuple[int, int], float]) -> F64:
+        """[K] the capacities of a machine, given the factor on each of its slow links."""
+        capacity = self.capacity.copy()
+        for (start, end), factor in links.items():
+            capacity[self.link_ids(np.array([start]), np.array([end]))] *= factor
+        return capacity
 
     @cached_property
     def _link_keys(self) -> I64:
@@ -92,30 +112,64 @@ class Network:
         nic = np.array([kind == "nic" for kind in self.kind])
         return np.asarray(nic[self.source] | nic[self.destination])
 
-    def layout(self, ranks: NDArray[np.int64]) -> Layout:
-        """What an algorithm may know of the fabric under one replica group: its shape where the group is the machine."""
-        if len(ranks) != self.ranks or (ranks != np.arange(self.ranks)).any():
-            return Layout(len(ranks))
+    def layout(self, ranks: NDArray[np.int64], copies: int = 1) -> Layout:
+        """What an algorithm may know of the fabric under one replica group: its shape where the group is the machine, or
+        whole machines of a cluster.
+
+        copies: of a folded cluster, how many units have such a group; with 1 the ranks of its machine stand for all ranks.
+        Raises InputError where they are several machines, which do not.
+        """
         attributes = self.graph.graph
         shape, dims = attributes.get("shape", ""), tuple(attributes.get("dims", ()))
         if shape == "cores":
-            each, dims = int(attributes["cores_per_chip"]), tuple(attributes["chip_dims"])
-            chips = self._torus(dims, self.ranks // each, first=self.ranks)
-            core = Layout(each, injection=self._injection("core"))
-            return Layout(self.ranks, servers=chips.ranks, inner=core, between=chips)
+            return self._cores(ranks)
+        if shape == "cluster" and copies == self.copies:
+            return self._machines(ranks)
+        if len(ranks) != self.ranks or (ranks != np.arange(self.ranks)).any():
+            return Layout(len(ranks))
         if shape != "cluster":
             return self._machine(shape, dims, self.ranks)
-        servers, each = int(attributes["servers"]), int(attributes["machine_ranks"])
+        if self.unit > 1:
+            raise InputError(f"the {self.unit} machines of this folded cluster stand for replica groups, not for all its ranks")
+        servers, machine = int(attributes["servers"]), self._machine_of_cluster()
+        return Layout(servers * self.ranks, servers=servers, inner=machine, injection=self._nic_rate(), pods=self.pods)
+
+    @cached_property
+    def chips(self) -> Network:
+        """The same fabric without the cores that are its ranks: the chips are the ranks, and links keep their order."""
+        return Network(chips_of(self.graph))
+
+    @cached_property
+    def chip_links(self) -> I64:
+        """[L of `chips`] the number that each link of `chips` has here."""
+        return np.flatnonzero((self.source >= self.ranks) & (self.destination >= self.ranks))
+
+    def _cores(self, ranks: NDArray[np.int64]) -> Layout:
+        """The layout of a group of cores, which has a shape if it is all cores of some chips."""
+        each = int(self.graph.graph["cores_per_chip"])
+        chips = ranks[::each] // each
+        if len(ranks) % each or (ranks != (chips[:, np.newaxis] * each + np.arange(each)).ravel()).any():
+            return Layout(len(ranks))
+        return self.chips.layout(chips).with_cores(Layout(each, injection=self._injection("core")))
+
+    def _machines(self, ranks: NDArray[np.int64]) -> Layout:
+        """The layout of a group in a cluster, which has a shape if it is one machine after another."""
+        each = int(self.graph.graph["machine_ranks"])
+        servers, first = len(ranks) // each, int(ranks[0])
+        if first % each or len(ranks) % each or (ranks != np.arange(first, first + len(ranks))).any():
+            return Layout(len(ranks))
+        machine = self._machine_of_cluster()
+        return machine if servers == 1 else Layout(len(ranks), servers=servers, inner=machine, injection=self._nic_rate())
+
+    def _machine_of_cluster(self) -> Layout:
+        attributes = self.graph.graph
         dims = tuple(attributes.get("machine_dims", ()))
-        machine = self._machine(attributes.get("machine_shape", ""), dims, each)
-        if servers == 1:
-            return machine
-        return Layout(servers * each, servers=servers, inner=machine, injection=self._nic_rate(), pods=self.pods)
+        return self._machine(attributes.get("machine_shape", ""), dims, int(attributes["machine_ranks"]))
 
     def _machine(self, shape: str, dims: tuple[int, ...], ranks: int) -> Layout:
         """The layout of the machine of the first `ranks` nodes."""
         if shape in ("torus", "hypercube", "ring"):
-            return self._torus(dims or (ranks,), ranks)
+            return self._torus(dims or (ranks,), ranks, copies=self.ranks // ranks)
         if shape != "trn3":
             return Layout(ranks, injection=self._injection())
         chips, sleds, racks = dims
@@ -127,25 +181,28 @@ class Network:
         """bytes/s of a rank's links in these tiers (in all but NICs where none is named), of the rank with the least."""
         wanted = np.array([tier in tiers if tiers else tier != "nic" for tier in self.tiers], dtype=bool)
         out = np.flatnonzero((self.source < self.ranks) & wanted[self.tier[: self.links]])
-        rates = np.bincount(self.source[out], self.capacity[out])
+        rates = np.array([np.bincount(self.source[out], capacity[out]) for capacity in (self.capacity, *self.slow.values())])
         return float(rates[rates > 0].min()) if len(out) else 0.0
 
     def _nic_rate(self) -> float:
         """bytes/s that a rank sends through its NIC when all that share the NIC do, of the rank with the least."""
         sharing = np.bincount(self.destination[self.source < self.ranks], minlength=self.nodes)
         up = np.flatnonzero((self.source >= self.ranks) & (self.destination >= self.ranks))
-        rates = np.bincount(self.source[up], self.capacity[up], minlength=self.nodes) / np.maximum(sharing, 1)
         nics = np.array([kind == "nic" for kind in self.kind]) & (sharing > 0)
-        return float(rates[nics].min()) if nics.any() else 0.0
+        machines = (self.capacity, *self.slow.values())
+        rates = np.array([np.bincount(self.source[up], capacity[up], minlength=self.nodes)[nics] for capacity in machines])
+        return float((rates / sharing[nics]).min(initial=np.inf)) if nics.any() else 0.0
 
-    def _torus(self, dims: tuple[int, ...], ranks: int, first: int = 0) -> Layout:
-        """The layout of a torus of `ranks` nodes from `first` on; its bandwidths are the least of each dimension."""
+    def _torus(self, dims: tuple[int, ...], ranks: int, first: int = 0, copies: int = 1) -> Layout:
+        """The layout of a torus of `ranks` nodes, of which there are so many from `first` on; its bandwidths are the least of
+        each dimension."""
         if not dims:
             return Layout(ranks)
-        bandwidth, stride, nodes = [], 1, np.arange(ranks)
+        bandwidth, stride, nodes = [], 1, np.arange(ranks * copies)
+        least = np.minimum.reduce([self.capacity, *self.slow.values()])
         for size in dims:
             ahead = nodes + stride * ((nodes // stride + 1) % size - nodes // stride % size)
             links = self.link_ids(nodes + first, ahead + first)
-            bandwidth.append(float(self.capacity[links[links >= 0]].min()) if (links >= 0).any() else 0.0)
+            bandwidth.append(float(least[links[links >= 0]].min()) if (links >= 0).any() else 0.0)
             stride *= size
         return Layout(ranks, dims, tuple(bandwidth))

@@ -6,9 +6,13 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from .result import Bound, Busy, Result
 from .units import format_bandwidth, format_size, format_time
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 COLUMNS = (
     "size(B)", "count(elems)", "type", "time(us)", "algbw(GB/s)", "busbw(GB/s)", "algorithm", "bound(us)", "gap",
@@ -32,13 +36,13 @@ def case_table(results: Sequence[Result], links: int = 5) -> str:
 def _title(result: Result) -> str:
     graph = result.network.graph.graph
     preset = f", preset {graph['preset']}" if graph.get("preset") else ""
-    groups = f", {len(result.group_times)} replica groups" if len(result.group_times) > 1 else ""
+    groups = f", {result.groups:,} replica groups" if result.groups > 1 else ""
     what = "moe" if result.phase else result.collective
     return f"# {result.case}: {what} on {result.ranks} ranks of {graph.get('name', 'own fabric')}{preset}{groups}"
 
 
 def _row(result: Result) -> list[str]:
-    algorithm = f"{result.algorithm} ({result.phase})" if result.phase else result.algorithm
+    algorithm = f"{result.label} ({result.phase})" if result.phase else result.label
     return [
         f"{result.size:.0f}",
         str(result.count),
@@ -71,7 +75,7 @@ def _explain(result: Result, links: int) -> list[str]:
     lines += [f"  warning: {warning}" for warning in result.warnings]
     lines += ["", *_tier_table(result), "", "  busiest links        utilisation  full"]
     lines += [
-        f"    {b.name:<28} {b.utilisation:6.1%}  {b.full:6.1%}  {b.tier}, {format_bandwidth(b.bandwidth)}"
+        f"    {b.name:<28} {b.utilisation:6.1%}  {_share(b.full):>6}  {b.tier}, {format_bandwidth(b.bandwidth)}"
         for b in busiest[:links]
     ]
     lines.append(f"  bottleneck: {bottleneck_sentence(result)}")
@@ -101,9 +105,16 @@ def bottleneck_sentence(result: Result) -> str:
     if result.time <= 0 or busiest.utilisation == 0:
         return "nothing is carried: the time is overhead and latency alone"
     where = f"{busiest.tier} links, {format_bandwidth(busiest.bandwidth)} ({busiest.confidence})"
+    if busiest.full != busiest.full:
+        return where
     if busiest.full < 0.5:
         return f"overhead and latency: even {where}, are full for only {busiest.full:.0%} of {format_time(result.time)}"
     return f"{where}, full for {busiest.full:.1%} of the time"
+
+
+def _share(value: float) -> str:
+    """ "12.3%", or "-" where it is not known."""
+    return f"{value:.1%}" if value == value else "-"
 
 
 def _confidence(busiest: Sequence[Busy]) -> list[str]:
@@ -120,11 +131,33 @@ def bound_table(bounds: Sequence[Bound], size: str) -> str:
     return "\n".join([f"# lower bounds at {size}; the first one binds", *lines]) + "\n"
 
 
+def link_arrays(results: Sequence[Result]) -> dict[str, npt.ArrayLike]:
+    """Every capacity of every row, by name: "0.link_bytes" is that of the first row. A folded link stands for many.
+
+    link, tier: names; link_bw: bytes/s; link_bytes; link_busy, link_full: s; and, but for rows of several runs one after
+    another, slice_time: s, where slices of time begin and the last one ends; link_load: bytes/s, slices x links.
+    """
+    arrays: dict[str, npt.ArrayLike] = {}
+    for index, row in enumerate(results):
+        network, history = row.network, row.history
+        named: dict[str, npt.ArrayLike] = {
+            "link": network.names,
+            "tier": [network.tiers[tier] for tier in network.tier],
+            "link_bw": network.capacity,
+            "link_bytes": row.carried,
+            "link_busy": row.busy,
+            "link_full": row.full,
+        }
+        named |= {"slice_time": history.times, "link_load": history.loads} if history else {}
+        arrays |= {f"{index}.{name}": values for name, values in named.items()}
+    return arrays
+
+
 def to_csv(results: Iterable[Result]) -> str:
     """One row per result; plain numbers in bytes, seconds and bytes/s."""
     names = (
-        "case", "topology", "preset", "collective", "phase", "algorithm", "ranks", "size_bytes", "count", "type", "time_s",
-        "algbw_Bps", "busbw_Bps", "bound_s", "bound", "gap", "steps", "transfers", "classes",
+        "case", "topology", "preset", "collective", "phase", "tokens", "algorithm", "ranks", "size_bytes", "count", "type",
+        "time_s", "algbw_Bps", "busbw_Bps", "bound_s", "bound", "gap", "steps", "transfers", "classes",
     )  # fmt: skip
     out = io.StringIO()
     writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")

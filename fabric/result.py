@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .version import VERSION
+
 if TYPE_CHECKING:
+    from .engine import History
     from .network import Network
 
 F64 = NDArray[np.float64]
@@ -58,7 +61,7 @@ class Busy:
     bandwidth: float  # bytes/s
     bytes: float
     utilisation: float
-    full: float  # fraction of the time that it was saturated
+    full: float  # fraction of the time that it was saturated; nan where a class of links is not alike in this
     source: str
     confidence: str
 
@@ -73,7 +76,7 @@ class Result:
     ranks: int  # of one replica group
     size: float
     time: float
-    group_times: tuple[float, ...]
+    group_times: tuple[float, ...]  # of each replica group, in a folded cluster of those of one unit
     bounds: tuple[Bound, ...]
     network: Network
     carried: F64  # bytes
@@ -83,14 +86,31 @@ class Result:
     transfers: int
     classes: int  # simulated for those transfers
     epochs: int
+    history: History | None = None  # what the capacities carried over time; none of several runs in one row
     certified: bool = False  # max-min fairness checked in every epoch
     case: str = ""
     type: str = "uint8"
     width: float = 1.0  # bytes of an element of that type
     phase: str = ""  # MoE: dispatch, combine, total
+    tokens: int = 0  # MoE: of each rank
     note: str = ""  # of the schedule
     proof: str = ""  # how the schedule was proved
     warnings: tuple[str, ...] = field(default=())
+    copies: int = 1  # units of a folded cluster, each with such replica groups
+
+    @property
+    def groups(self) -> int:
+        """How many replica groups run at the same time."""
+        return len(self.group_times) * self.copies
+
+    @property
+    def label(self) -> str:
+        """The algorithm, and those of its tiers where it has some: "hierarchical(bucket/ring)"."""
+        if "outer" not in self.options:
+            return self.algorithm
+        inner = self.options["inner"]
+        inside = dict.fromkeys(inner) if isinstance(inner, tuple) else [str(inner)]
+        return f"{self.algorithm}({'+'.join(inside)}/{self.options['outer']})"
 
     @property
     def count(self) -> int:
@@ -172,6 +192,7 @@ class Result:
             "preset": graph.get("preset", ""),
             "collective": self.collective,
             "phase": self.phase,
+            "tokens": self.tokens,
             "algorithm": self.algorithm,
             "options": self.options,
             "ranks": self.ranks,
@@ -185,6 +206,7 @@ class Result:
             "bound": self.bound.name,
             "gap": self.gap if self.gap == self.gap else None,
             "bounds": [{"bound": b.name, "bound_s": b.time, "detail": b.detail} for b in self.bounds],
+            "groups": self.groups,
             "groups_s": list(self.group_times),
             "steps": self.steps,
             "transfers": self.transfers,
@@ -211,7 +233,7 @@ class Result:
                     "bandwidth_Bps": busy.bandwidth,
                     "bytes": busy.bytes,
                     "utilisation": busy.utilisation,
-                    "full": busy.full,
+                    "full": busy.full if busy.full == busy.full else None,
                     "source": busy.source,
                     "confidence": busy.confidence,
                 }
@@ -222,16 +244,38 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """All rows of a scenario."""
+    """All rows of a scenario; those finished by then where it was interrupted."""
 
     scenario: str
     version: str
     results: tuple[Result, ...]
+    partial: bool = False
+
+    @classmethod
+    def of(cls, scenario: str, rows: Iterable[Result]) -> Run:
+        """Take rows as they come. Ctrl-C raises Interruption with those that were finished, if there are any."""
+        results: list[Result] = []
+        try:
+            results.extend(rows)  # those before an interruption stay
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            raise Interruption(cls(scenario, VERSION, tuple(results), partial=True)) from None
+        return cls(scenario, VERSION, tuple(results))
 
     def to_dict(self, links: int = 5) -> dict[str, object]:
         """Plain values, as `fabric-sim run --json` prints them."""
         return {
             "scenario": self.scenario,
             "version": self.version,
+            "partial": self.partial,
             "results": [result.to_dict(links) for result in self.results],
         }
+
+
+class Interruption(KeyboardInterrupt):
+    """Ctrl-C in the middle of a run; `run` holds the rows that were finished."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(f"interrupted after {len(run.results)} results")
+        self.run = run

@@ -390,20 +390,25 @@ def _cluster(network: Network, sources: I64, destinations: I64, rule: Rule) -> _
 
 
 def _folded(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
-    """Between the one machine of a folded cluster and its images: up from the chip to the leaf, or to the spine for a far
+    """Between the machines of a folded cluster and their images: up from the chip to its leaf, or to the spine for a far
     one, and down to the chip of the other place; every switch splits evenly. Image numbers as in `route_traffic`."""
+    each = int(network.graph.graph["machine_ranks"])
     image, place = np.divmod(destinations, network.ranks)
+    machine, other = sources // each, place // each
+    apart = np.where(machine % network.pods == other % network.pods, NEAR, FAR)
+    image = np.where((image == OWN) & (machine != other), apart, image)
     own = np.flatnonzero(image == OWN)
-    hops = _within(network, sources[own], destinations[own], np.zeros(len(own), dtype=np.int64), rule)
+    hops = _within(network, sources[own], destinations[own], machine[own] * each, rule)
     pairs, links, shares = [own[hops.pair]], [hops.link], [hops.share]
     latency = np.zeros(len(sources))
     latency[own] = hops.latency
+    ranks = np.arange(network.ranks)
     for where, tier in ((NEAR, "leaf"), (FAR, "spine")):
         across = np.flatnonzero(image == where)
         if not len(across):
             continue
-        top = next(node for node in range(network.nodes) if network.graph.nodes[node].get("tier") == tier)
-        up = _spray(network, np.arange(network.ranks), np.full(network.ranks, top), rule)
+        tops = np.array([node for node in range(network.nodes) if network.graph.nodes[node].get("tier") == tier])
+        up = _spray(network, ranks, tops[ranks // each % len(tops)], rule)
         order = np.argsort(up.pair, kind="stable")
         ptr, climb, share = pointers(np.bincount(up.pair, minlength=network.ranks)), up.link[order], up.share[order]
         descent = network.link_ids(network.destination[climb], network.source[climb])
@@ -427,22 +432,27 @@ def _within(network: Network, sources: I64, destinations: I64, base: I64, rule: 
 
 
 def _cores(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
-    """From a core to its chip, in dimension order between the chips, and to the other core."""
-    attributes, first = network.graph.graph, network.ranks
+    """From a core to its chip, between the chips by their own rule, and to the other core."""
+    attributes = network.graph.graph
     if attributes.get("shape") != "cores":
         raise InputError(f"the cores rule routes between the cores of chips; {attributes.get('name', 'this graph')} has none")
-    out, back = (first + ends // int(attributes["cores_per_chip"]) for ends in (sources, destinations))
-    dims, wrap = tuple(attributes["chip_dims"]), attributes["chip_shape"] != "mesh"
-    between = _torus_hops(network, out, back, dims, wrap, rule, base=first)
-    up, down = network.link_ids(sources, out), network.link_ids(back, destinations)
+    out, back = (ends // int(attributes["cores_per_chip"]) for ends in (sources, destinations))
+    chips = "ecmp" if rule.name == "ecmp" else attributes["chip_routing"]
+    between = RULES[chips](network.chips, out, back, rule)
+    link = np.where(between.link < 0, -1, network.chip_links[between.link])
+    up = network.link_ids(sources, out + network.ranks)
+    down = network.link_ids(back + network.ranks, destinations)
     pairs, ones = np.arange(len(sources)), np.ones(len(sources))
     latency = network.latency[up] + between.latency + network.latency[down]
-    return _join([pairs, between.pair, pairs], [up, between.link, down], [ones, between.share, ones], latency)
+    return _join([pairs, between.pair, pairs], [up, link, down], [ones, between.share, ones], latency)
 
 
 def _hashed(network: Network, sources: I64, destinations: I64, rule: Rule) -> _Hops:
     """On a cluster the hash chooses among the switches between the machines; elsewhere on the whole graph."""
-    return (_cluster if network.graph.graph.get("shape") == "cluster" else _ecmp)(network, sources, destinations, rule)
+    attributes = network.graph.graph
+    if attributes.get("chip_shape") == "cluster":
+        return _cores(network, sources, destinations, rule)
+    return (_cluster if attributes.get("shape") == "cluster" else _ecmp)(network, sources, destinations, rule)
 
 
 RULES: dict[str, Callable[[Network, I64, I64, Rule], _Hops]] = {

@@ -31,11 +31,14 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 
+Symmetry = tuple[tuple[str, int], ...]
+"""Of each dimension of the rank numbers, the first running fastest, a kind of permutations and its size."""
+
 COPY = 0
 REDUCE = 1
 
 OWN, NEAR, FAR = 0, 1, 2
-"""Where a transfer of a folded cluster ends: in the same machine, in another one of its pod, in another pod."""
+"""Where a transfer of a folded cluster ends: in the same unit of machines, in another one of its pod, in another pod."""
 
 PERSONAL = ("all_to_all", "all_to_all_v", "permute")
 """The collectives whose blocks go from one rank to one other."""
@@ -85,6 +88,7 @@ class Schedule:
     pause: F64 | None = None  # [T] s that it takes besides its bytes (compute), None = 0 each; not scaled with the size
     streams: I64 | None = None  # [T] equal flows as which a transfer goes side by side, of equal bytes; None = 1 each
     routes: FixedRoutes | None = None  # None = by the routing rule
+    symmetry: Symmetry = ()  # permutations of the ranks that keep it, see `collectives.orbits`; () = none
     stated_size: float | None = None  # bytes, where the blocks only add up to it but for rounding
     note: str = ""  # what a report should say of it, e.g. the parts' weights
     options: dict[str, object] = field(default_factory=dict)  # the algorithm's resolved parameters

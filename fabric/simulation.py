@@ -6,7 +6,7 @@ another process has something to do (a job that starts, a link that fails), neve
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from math import inf
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from .bind import NO_OVERHEADS, Overheads, Placement, bind, route_traffic
 from .bounds import bounds_at, find_limits
 from .collectives.conditions import prove
+from .collectives.folded import stands_for
 from .csr import pointers, ranges
 from .engine import Classes, Engine, Outcome
 from .engine.flows import Flows
@@ -27,6 +28,7 @@ from .network import Network
 from .result import Bound, Result
 from .routing import Rule
 from .schedule import Schedule
+from .slow_machines import Apart, run_apart
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -46,11 +48,16 @@ def fluid(env: simpy.Environment, engine: Engine) -> Generator[Any, Any, None]:
             return
 
 
-def run_flows(flows: Flows, classes: Classes | None = None, *, verify: bool = False) -> Outcome:
-    """Run flows to the end under a SimPy clock; one of each symmetry class, where `find_classes` has found classes."""
+def run_flows(
+    flows: Flows, classes: Classes | None = None, *, verify: bool = False, progress: Callable[[Engine], None] | None = None
+) -> Outcome:
+    """Run flows to the end under a SimPy clock; one of each symmetry class, where `find_classes` has found classes.
+
+    progress: called a few times a second with the engine, which says as text where it stands.
+    """
     import simpy
 
-    engine = Engine(flows if classes is None else quotient(flows, classes), verify=verify)
+    engine = Engine(flows if classes is None else quotient(flows, classes), verify=verify, progress=progress)
     env = simpy.Environment()
     env.process(fluid(env, engine))
     env.run()
@@ -115,16 +122,24 @@ def measure(
     *,
     classes: Classes | None = None,
     verify: bool = False,
+    progress: Callable[[Engine], None] | None = None,
     **about: Any,
 ) -> Result:
     """Time placements that run together, proved and bound to `flows` by the caller; the last to finish is the time.
 
-    classes: of the flows, from `find_classes`; without them every flow is simulated. about: further fields of the Result.
-    Raises InternalError if the time is below a lower bound.
+    classes: of the flows, from `find_classes`; without them every flow is simulated. progress: as of `run_flows`. about:
+    further fields of the Result. Raises InternalError if the time is below a lower bound; InputError where slow links in
+    single machines of a folded cluster are not served.
     """
-    outcome = run_flows(flows, classes, verify=verify)
-    ends = np.cumsum([0] + [placed.schedule.transfers for placed in placements])
-    times = tuple(float(outcome.finish[a:b].max(initial=0.0)) for a, b in pairwise(ends))
+    outcome: Outcome | Apart
+    times: tuple[float, ...]
+    if network.slow:
+        outcome = run_apart(network, placements, flows, verify=verify)
+        network, times, done = outcome.network, (outcome.time,), outcome.note
+    else:
+        outcome = run_flows(flows, classes, verify=verify, progress=progress)
+        ends = np.cumsum([0] + [placed.schedule.transfers for placed in placements])
+        times, done = tuple(float(outcome.finish[a:b].max(initial=0.0)) for a, b in pairwise(ends)), ""
     for bound in bounds:
         if max(times) < bound.time * (1 - 1e-9):
             raise InternalError(
@@ -146,13 +161,22 @@ def measure(
         busy=outcome.busy,
         full=outcome.full,
         steps=schedule.steps,
-        transfers=sum(placed.schedule.stands_for for placed in placements),
+        copies=placements[0].copies,
+        transfers=sum(placed.copies * placed.schedule.stands_for for placed in placements),
         classes=outcome.classes,
         epochs=outcome.epochs,
+        history=outcome.history,
         certified=verify,
-        note=schedule.note,
+        note="; ".join(filter(None, (schedule.note, _stands_for(network, placements), done))),
         **about,
     )
+
+
+def _stands_for(network: Network, placements: Sequence[Placement]) -> str:
+    """What the stored machines stand for, where each has replica groups of its own; schedules of all say so themselves."""
+    if not network.pods or placements[0].schedule.image is not None:
+        return ""
+    return stands_for(network.unit * network.copies, network.pods, network.unit)
 
 
 def in_sequence(results: Sequence[Result], **about: Any) -> Result:
@@ -174,6 +198,7 @@ def in_sequence(results: Sequence[Result], **about: Any) -> Result:
         transfers=sum(result.transfers for result in results),
         classes=sum(result.classes for result in results),
         epochs=sum(result.epochs for result in results),
+        history=None,
         **about,
     )
 

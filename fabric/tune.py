@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 
+from .case_run import CaseRun, Progress
 from .collectives import canonical
 from .errors import InputError
 from .result import Result
-from .runner import CaseRun, Progress, one_case
+from .runner import one_case
 from .units import format_bandwidth, format_size, format_time
 
 CLOSE = 1.01  # a crossover is known when the sizes on its two sides are this near
@@ -29,7 +30,8 @@ NCCL_COLUMNS = "collective_type,min_bytes,max_bytes,algorithm,protocol,channels,
 
 @dataclass(frozen=True)
 class Range:
-    """Sizes [first, last) in bytes and the algorithm that is fastest on them, with its rows at both ends."""
+    """Sizes [first, last) in bytes and the algorithm that is fastest on them, as `Result.label` has it, with its rows at
+    both ends."""
 
     first: float
     last: float
@@ -86,14 +88,14 @@ def _ranges(fastest: Callable[[float], Result], found: dict[float, Result]) -> I
     first, start = sizes[0], found[sizes[0]]
     for low, high in pairwise(sizes):
         for before, after in _crossovers(fastest, found[low], found[high]):
-            yield Range(first, after.size, start.algorithm, start, before)
+            yield Range(first, after.size, start.label, start, before)
             first, start = after.size, after
-    yield Range(first, sizes[-1], start.algorithm, start, found[sizes[-1]])
+    yield Range(first, sizes[-1], start.label, start, found[sizes[-1]])
 
 
 def _crossovers(fastest: Callable[[float], Result], low: Result, high: Result) -> Iterator[tuple[Result, Result]]:
     """Neighbouring rows of different algorithms between two sizes, by halving where the ends differ."""
-    if low.algorithm == high.algorithm:
+    if low.label == high.label:
         return
     if high.size <= low.size * CLOSE or high.size - low.size <= 1:
         yield low, high

@@ -20,39 +20,50 @@ BANDWIDTH = {f"{prefix}B/s": factor for prefix, factor in PREFIXES.items()} | {
     f"{prefix}{bit}": factor / 8 for prefix, factor in PREFIXES.items() for bit in ("b/s", "bps")
 }
 TIME = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "\N{MICRO SIGN}s": 1e-6, "\N{GREEK SMALL LETTER MU}s": 1e-6, "ns": 1e-9, "ps": 1e-12}
+MOST_BYTES = 2.0**53  # beyond it a float64 skips whole numbers
+BANDWIDTHS = (1e-3, 1e18)  # bytes/s: beyond them times and bytes leave the range of numbers
+MOST_SECONDS = 1e9
 EXAMPLES = {"size": "64 MiB", "bandwidth": "128 GB/s", "time": "1.5 us"}
 
 _QUANTITY = re.compile(r"\s*([+-]?(?:[0-9]+(?:_[0-9]+)*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*(\S*)\s*$")
 
 
 def parse_size(text: object) -> float:
-    """Bytes. A size is a whole number of bytes.
+    """Bytes. A size is a whole number of bytes of at most MOST_BYTES.
 
     >>> parse_size("64 KiB")
     65536.0
     """
     size = _parse(text, SIZE, "size")
+    if abs(size) > MOST_BYTES:
+        raise InputError(f"{text!r} is too large for a size: at most 8 PiB, up to which every whole number of bytes is exact")
     if abs(size - round(size)) > 4 * math.ulp(size):  # 1.1 MB is not a whole number of bytes in floating point
         raise InputError(f"{text!r} is {size:.15g} bytes: a size is a whole number of bytes")
     return float(round(size))
 
 
 def parse_bandwidth(text: object) -> float:
-    """Bytes/s, one direction.
+    """Bytes/s, one direction; 0, or within BANDWIDTHS.
 
     >>> parse_bandwidth("400 Gb/s")
     50000000000.0
     """
-    return _parse(text, BANDWIDTH, "bandwidth")
+    bandwidth = _parse(text, BANDWIDTH, "bandwidth")
+    if bandwidth and not BANDWIDTHS[0] <= abs(bandwidth) <= BANDWIDTHS[1]:
+        raise InputError(f"{text!r} is out of range: expected a bandwidth of 0.001 B/s to 1e9 GB/s")
+    return bandwidth
 
 
 def parse_time(text: object) -> float:
-    """Seconds.
+    """Seconds, at most MOST_SECONDS.
 
     >>> parse_time("1.3 us")
     1.3e-06
     """
-    return _parse(text, TIME, "time")
+    time = _parse(text, TIME, "time")
+    if abs(time) > MOST_SECONDS:
+        raise InputError(f"{text!r} is too large for a time: at most {MOST_SECONDS:g} s")
+    return time
 
 
 def _parse(text: object, units: dict[str, float], what: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .curves import bound_time, draw_curves, panel
+from .curves import apart, bound_time, draw_curves, panel
 from .style import Panel
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def panels(results: Sequence[Result]) -> list[Panel]:
-    """One panel with all cases."""
-    return [panel(results, draw)]
+    """One panel with all cases; MoE layers have one of their own."""
+    return [panel(kind, draw) for kind in apart(results)]
 
 
 def draw(results: Sequence[Result], axes: Axes) -> None:
-    """A line per case; x in bytes, y in GB/s from zero."""
+    """A line per case; x in bytes (tokens of MoE layers), y in GB/s from zero."""
     draw_curves(results, axes, lambda result: result.busbw / 1e9, bound_busbw)
     axes.set_ylim(bottom=0.0)
     axes.set_ylabel("bus bandwidth (GB/s)")

@@ -1,4 +1,5 @@
-"""Lines over sizes, one per case, and the lower bound that belongs to each."""
+"""Lines over sizes, one per case, and the lower bound that belongs to each. MoE layers are drawn over tokens: at a number
+of tokens dispatch and combine have sizes of their own."""
 
 from __future__ import annotations
 
@@ -31,10 +32,21 @@ MOST_TICKS = 8
 
 @dataclass(frozen=True)
 class Curve:
-    """The results of one line, by size."""
+    """The results of one line, by size or tokens."""
 
     label: str
     results: tuple[Result, ...]
+
+
+def apart(results: Sequence[Result]) -> list[list[Result]]:
+    """Results over sizes and results over tokens; those that there are."""
+    kinds = ([r for r in results if not r.tokens], [r for r in results if r.tokens])
+    return [kind for kind in kinds if kind]
+
+
+def position(result: Result) -> float:
+    """Where a result stands on its axis: tokens per rank of a MoE layer, else bytes."""
+    return float(result.tokens or result.size)
 
 
 def curves(results: Sequence[Result]) -> list[Curve]:
@@ -47,9 +59,9 @@ def curves(results: Sequence[Result]) -> list[Curve]:
 
 def _split(label: str, group: list[Result]) -> list[Curve]:
     """Several results of one size are several algorithms; one of each size is one line, whatever was fastest there."""
-    by_size = sorted(group, key=lambda result: result.size)
-    if max(Counter(result.size for result in group).values()) == 1:
-        used = list(dict.fromkeys(result.algorithm for result in by_size))
+    by_size = sorted(group, key=position)
+    if max(Counter(position(result) for result in group).values()) == 1:
+        used = list(dict.fromkeys(result.label for result in by_size))
         return [Curve(f"{label} ({', '.join(used)})" if len(used) > 1 else label, tuple(by_size))]
     lines: dict[tuple[str, str], list[Result]] = {}
     for result in by_size:
@@ -68,7 +80,7 @@ def bound_time(result: Result) -> float:
 
 
 def panel(results: Sequence[Result], draw: Callable[[Sequence[Result], Axes], None]) -> Panel:
-    """One panel as wide as the page, with room for the legend below."""
+    """One panel as wide as the page, with room for the legend below; the results are of one of the kinds of `apart`."""
     labels = _labels(curves(results))
     below = BELOW + legend_height(labels)
     return Panel(partial(draw, results), WIDTH, PLOT_HEIGHT + below, LEFT, RIGHT, TOP, below)
@@ -83,7 +95,7 @@ def draw_curves(
     dashed: dict[Points, list[str]] = {}
     for index, curve in enumerate(lines):
         colour, marker = COLOURS[index % len(COLOURS)], MARKERS[index % len(MARKERS)]
-        sizes = [result.size for result in curve.results]
+        sizes = [position(result) for result in curve.results]
         values = [_drawable(value(result)) for result in curve.results]
         # Earlier lines are broader, so that they show beneath later ones that coincide with them.
         broader = 1.0 - index / len(lines)
@@ -91,11 +103,11 @@ def draw_curves(
             sizes, values, color=colour, marker=marker, markeredgecolor="white", markeredgewidth=0.4,
             linewidth=1.0 + 1.2 * broader, markersize=3.5 + 2.0 * broader,
         )  # fmt: skip
-        points = tuple((result.size, _drawable(bound(result))) for result in curve.results)
+        points = tuple((position(result), _drawable(bound(result))) for result in curve.results)
         dashed.setdefault(points, []).append(colour)
     for points, colours in dashed.items():
         _draw_bound(axes, points, colours[0] if len(colours) == 1 else GREY)
-    _size_axis(axes, [result.size for result in results])
+    _size_axis(axes, results)
     _legend(axes, handles, _labels(lines))
 
 
@@ -130,11 +142,11 @@ def _legend(axes: Axes, handles: list[Line2D], labels: list[str]) -> None:
     )  # fmt: skip
 
 
-def _size_axis(axes: Axes, sizes: Sequence[float]) -> None:
+def _size_axis(axes: Axes, results: Sequence[Result]) -> None:
     """Ticks at powers of two, at most MOST_TICKS."""
     from matplotlib.ticker import NullFormatter
 
-    real = [log2(size) for size in sizes if size > 0]
+    real = [log2(position(result)) for result in results if position(result) > 0]
     low, high = min(real, default=0.0), max(real, default=0.0)
     pad = max(0.03 * (high - low), 0.75 if high - low < 2 else 0.25)
     exponents = range(ceil(low - pad), floor(high + pad) + 1)
@@ -142,9 +154,10 @@ def _size_axis(axes: Axes, sizes: Sequence[float]) -> None:
     ticks = [2.0**exponent for exponent in exponents if exponent % step == 0]
     axes.set_xscale("log", base=2)
     axes.set_xlim(2.0 ** (low - pad), 2.0 ** (high + pad))
-    axes.set_xticks(ticks, [format_size(tick) if tick >= 1 else "" for tick in ticks])
+    write, label = (str, "tokens per rank") if results[0].tokens else (format_size, "size")
+    axes.set_xticks(ticks, [write(int(tick)) if tick >= 1 else "" for tick in ticks])
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("size")
+    axes.set_xlabel(label)
     axes.grid(True, which="major")
     axes.set_axisbelow(True)
 

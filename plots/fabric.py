@@ -98,7 +98,7 @@ def _detail(network: Network) -> str:
     graph = network.graph.graph
     name = " ".join(filter(None, (graph.get("name") or "a fabric without a name", graph.get("preset"))))
     counts = Counter(network.kind)
-    text = f"{name}: {plural(network.ranks, 'chip')}"
+    text = f"{name}: {plural(network.ranks, network.kind[0])}"
     text += f", {plural(counts['nic'], 'NIC')}" if counts["nic"] else ""
     text += f", {plural(counts['switch'], 'switch')}" if counts["switch"] else ""
     slow, down = sum(0 < factor < 1 for _, _, factor in degraded(network)), len(lost(network))

@@ -85,7 +85,7 @@ def _panel(result: Result) -> Panel:
 
 
 def _detail(result: Result) -> str:
-    what = " ".join(filter(None, (result.collective, result.phase, result.algorithm)))
+    what = " ".join(filter(None, ("moe" if result.phase else result.collective, result.phase, result.algorithm)))
     return f"{what}, {size_text(result.size)}: {format_time(result.time)}"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fabric.units import format_time
 
-from .curves import bound_time, draw_curves, extremes, panel
+from .curves import apart, bound_time, draw_curves, extremes, panel
 from .style import Panel
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ MARGIN = 1.6  # above and below the times
 
 
 def panels(results: Sequence[Result]) -> list[Panel]:
-    """One panel with all cases."""
-    return [panel(results, draw)]
+    """One panel with all cases; MoE layers have one of their own."""
+    return [panel(kind, draw) for kind in apart(results)]
 
 
 def draw(results: Sequence[Result], axes: Axes) -> None:
-    """A line per case; x in bytes, y in s, ticks in units that fit."""
+    """A line per case; x in bytes (tokens of MoE layers), y in s, ticks in units that fit."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
     draw_curves(results, axes, lambda result: result.time, bound_time)

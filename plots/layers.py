@@ -65,7 +65,7 @@ def _layer(nodes: I64, network: Network, machine: I64, word: list[str]) -> Layer
         boxes = _boxes(count, MOST_BOXES)
         chips = network.ranks // count
         per = f"\n{-(-count // boxes)} per box" if boxes < count else ""
-        name = f"{plural(count, 'machine')}\nof {plural(chips, 'chip')}{per}"
+        name = f"{plural(count, 'machine')}\nof {plural(chips, network.kind[0])}{per}"
         return Layer(name, nodes, _deal(machine[nodes], count, boxes), boxes)
     boxes = _boxes(len(nodes), MOST_CHIPS if nodes[0] < network.ranks else MOST_BOXES)
     names = list(dict.fromkeys(word[node] for node in nodes.tolist()))

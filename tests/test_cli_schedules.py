@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-from fabric.cli import main
-
+from .conftest import Answer, Command
 from .formats.files import SCHEDULES, msccl, needs_data
 
 RING = SCHEDULES / "astrasim_allreduce_ring_n8.xml"
@@ -22,26 +18,11 @@ SUM = msccl("allreduce", 2, [[(1, 1, ["s i1", "rrc i0", "s i0", "r i1"])], [(0, 
 STUCK = msccl("allreduce", 2, [[(1, 1, ["r i1", "s i1"])], [(0, 0, ["r i0", "s i0"])]])
 
 
-class Answer(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Answer]:
-    """Run `fabric-sim` with some arguments, in a folder with two small schedules."""
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(autouse=True)
+def two_schedules(command: Command) -> None:
+    """Two small schedules in the folder of the command."""
     Path("sum.xml").write_bytes(SUM)
     Path("stuck.xml").write_bytes(STUCK)
-
-    def run(*arguments: str | Path) -> Answer:
-        monkeypatch.setattr(sys, "argv", ["fabric-sim", *map(str, arguments)])
-        code = main()
-        captured = capsys.readouterr()
-        return Answer(code, captured.out, captured.err)
-
-    return run
 
 
 def time(answer: Answer) -> float:
@@ -49,7 +30,7 @@ def time(answer: Answer) -> float:
     return float(json.loads(answer.out)["results"][0]["time_s"])
 
 
-def test_prove_prints_one_object(command: Callable[..., Answer]) -> None:
+def test_prove_prints_one_object(command: Command) -> None:
     answer = command("prove", "sum.xml", "--json")
     assert (answer.code, answer.err) == (0, "")
     assert json.loads(answer.out) == {
@@ -59,7 +40,7 @@ def test_prove_prints_one_object(command: Callable[..., Answer]) -> None:
     }
 
 
-def test_a_fault_is_exit_1_with_its_place(command: Callable[..., Answer]) -> None:
+def test_a_fault_is_exit_1_with_its_place(command: Command) -> None:
     answer = command("prove", "stuck.xml", "--json")
     assert answer.code == 1
     assert json.loads(answer.out)["verdict"] == "deadlock"
@@ -68,7 +49,7 @@ def test_a_fault_is_exit_1_with_its_place(command: Callable[..., Answer]) -> Non
     assert words.startswith("stuck.xml: deadlock: rank 0 thread block 0 step 0 (r): waits for rank 1")
 
 
-def test_slots_are_an_option_of_the_proof(command: Callable[..., Answer]) -> None:
+def test_slots_are_an_option_of_the_proof(command: Command) -> None:
     """Both ranks send twice before they receive: one slot does not hold that."""
     blocks = [[(1 - rank, 1 - rank, ["s i0", "s i0", "r s0", "r s1"])] for rank in range(2)]
     Path("two.xml").write_bytes(msccl("custom", 1, blocks, scratch=2))
@@ -88,7 +69,7 @@ def test_slots_are_an_option_of_the_proof(command: Callable[..., Answer]) -> Non
         (b"\x00\x01", "no schedule: expected MSCCL XML, an MSCCL++ plan, GOAL"),
     ],
 )
-def test_what_cannot_be_read_is_exit_2(command: Callable[..., Answer], data: bytes, message: str) -> None:
+def test_what_cannot_be_read_is_exit_2(command: Command, data: bytes, message: str) -> None:
     Path("bad").write_bytes(data)
     for arguments in (("prove", "bad"), ("run", "--schedule", "bad", "--topology", "trn2", "--size", "1MiB")):
         answer = command(*arguments)
@@ -97,7 +78,7 @@ def test_what_cannot_be_read_is_exit_2(command: Callable[..., Answer], data: byt
         assert message in answer.err
 
 
-def test_a_schedule_runs_on_a_topology(command: Callable[..., Answer]) -> None:
+def test_a_schedule_runs_on_a_topology(command: Command) -> None:
     answer = command("run", "--schedule", "sum.xml", "--topology", "trn2", "--size", "64MiB", "--set", "overheads=none")
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
@@ -107,7 +88,7 @@ def test_a_schedule_runs_on_a_topology(command: Callable[..., Answer]) -> None:
     assert "bound by" in answer.out
 
 
-def test_places_may_be_chosen(command: Callable[..., Answer]) -> None:
+def test_places_may_be_chosen(command: Command) -> None:
     base = ("run", "--schedule", "sum.xml", "--topology", "trn2", "--size", "1 MiB", "--set", "overheads=none", "--json")
     assert time(command(*base, "--place", "3,0")) == pytest.approx(2**20 / 128e9)
     for place, message in (
@@ -134,7 +115,7 @@ def test_places_may_be_chosen(command: Callable[..., Answer]) -> None:
         (("run", "--schedule", "sum.xml", "--topology", "full_mesh", "--set", "topology.n=1", "--size", "1MiB"), "sum.xml"),
     ],
 )
-def test_wrong_use_is_one_message_and_exit_2(command: Callable[..., Answer], arguments: tuple[str, ...], message: str) -> None:
+def test_wrong_use_is_one_message_and_exit_2(command: Command, arguments: tuple[str, ...], message: str) -> None:
     answer = command(*arguments)
     assert (answer.code, answer.out) == (2, "")
     assert message in answer.err
@@ -142,7 +123,7 @@ def test_wrong_use_is_one_message_and_exit_2(command: Callable[..., Answer], arg
 
 
 @needs_data
-def test_more_ranks_than_the_machine_has(command: Callable[..., Answer]) -> None:
+def test_more_ranks_than_the_machine_has(command: Command) -> None:
     file = SCHEDULES / "rccl_alltoall_2dhier_simple_n32.xml"
     answer = command("run", "--schedule", file, "--topology", "trn2", "--size", "64MiB")
     assert (answer.code, answer.out) == (2, "")
@@ -150,7 +131,7 @@ def test_more_ranks_than_the_machine_has(command: Callable[..., Answer]) -> None
 
 
 @needs_data
-def test_the_ring_from_xml_and_from_traces(command: Callable[..., Answer]) -> None:
+def test_the_ring_from_xml_and_from_traces(command: Command) -> None:
     """14 steps of 128 KiB; the traces' compute adds 7 us after each of the 7 steps that sum."""
     common = ("--topology", "trn2", "--place", CYCLE, "--size", "1MiB", "--set", "overheads=none", "--json")
     xml = time(command("run", "--schedule", RING, *common))
@@ -161,7 +142,7 @@ def test_the_ring_from_xml_and_from_traces(command: Callable[..., Answer]) -> No
 
 
 @needs_data
-def test_a_file_without_a_collective_has_no_bound(command: Callable[..., Answer]) -> None:
+def test_a_file_without_a_collective_has_no_bound(command: Command) -> None:
     answer = command("run", "--schedule", SCHEDULES / "binary_tree_32.goal", "--topology", "trn2_ultraserver", "--json")
     assert answer.code == 0
     row = json.loads(answer.out)["results"][0]
@@ -169,7 +150,7 @@ def test_a_file_without_a_collective_has_no_bound(command: Callable[..., Answer]
 
 
 @needs_data
-def test_a_size_that_the_file_is_not_meant_for_is_said(command: Callable[..., Answer]) -> None:
+def test_a_size_that_the_file_is_not_meant_for_is_said(command: Command) -> None:
     file = SCHEDULES / "ncv4_allreduce_tree_n4.xml"  # 96 B to below 617472 B
     for size, warned in (("64 KiB", False), ("1 MiB", True)):
         answer = command("run", "--schedule", file, "--topology", "trn2", "--size", size)
@@ -177,7 +158,7 @@ def test_a_size_that_the_file_is_not_meant_for_is_said(command: Callable[..., An
         assert ("is meant for sizes from 96 B to below 603 KiB" in answer.out) == warned
 
 
-def test_results_are_written(command: Callable[..., Answer]) -> None:
+def test_results_are_written(command: Command) -> None:
     answer = command("run", "--schedule", "sum.xml", "--topology", "trn2", "--size", "1MiB..4MiB x2", "-o", "out")
     assert answer.code == 0, answer.err
     rows = json.loads(Path("out/results.json").read_text())["results"]
@@ -185,7 +166,7 @@ def test_results_are_written(command: Callable[..., Answer]) -> None:
     assert not Path("out/scenario.yaml").exists()
 
 
-def test_a_schedule_of_ours_goes_out_and_comes_back(command: Callable[..., Answer]) -> None:
+def test_a_schedule_of_ours_goes_out_and_comes_back(command: Command) -> None:
     """Ring and mesh on a ring of 6: what is written as MSCCL XML runs as long as the scenario does."""
     fabric = ("--set", "topology.n=6", "--set", "topology.bandwidth=1 GB/s")
     for collective, name in (("all_reduce", "ring"), ("allg", "mesh")):
@@ -198,7 +179,7 @@ def test_a_schedule_of_ours_goes_out_and_comes_back(command: Callable[..., Answe
         assert time(command(*again, "--size", "6 MB")) == pytest.approx(expected, rel=1e-9)
 
 
-def test_goal_out_needs_a_size_and_says_what_it_does_not_hold(command: Callable[..., Answer]) -> None:
+def test_goal_out_needs_a_size_and_says_what_it_does_not_hold(command: Command) -> None:
     base = ("schedule", "all_reduce", "--topology", "trn2", "--algorithm", "ring", "--format", "goal")
     answer = command(*base)
     assert (answer.code, answer.out) == (2, "")
@@ -218,7 +199,51 @@ def test_goal_out_needs_a_size_and_says_what_it_does_not_hold(command: Callable[
         (("all_reduce", "--topology", "trn3_gen2", "--algorithm", "bucket"), "bucket"),
     ],
 )
-def test_what_cannot_be_written_is_refused(command: Callable[..., Answer], arguments: tuple[str, ...], message: str) -> None:
+def test_what_cannot_be_written_is_refused(command: Command, arguments: tuple[str, ...], message: str) -> None:
     answer = command("schedule", *arguments)
     assert (answer.code, answer.out) == (2, "")
     assert message in answer.err
+
+
+CHAIN = msccl(
+    "custom",
+    1,
+    [[(1, -1, ["s i0"])], [(2, 0, ["rcs i0"])], [(3, 1, ["rcs i0"])], [(-1, 2, ["r i0"])]],
+    in_place=False,
+)
+
+
+@pytest.mark.parametrize("slices", [1, 2, 8])
+def test_a_schedule_file_is_cut_into_slices(command: Command, slices: int) -> None:
+    """A chain over 4 ranks: (n - 2 + P) steps of S / P, and as many delays."""
+    Path("chain.xml").write_bytes(CHAIN)
+    fabric = ("--topology", "full_mesh", "--set", "topology.n=4", "--set", "topology.bandwidth=1 GB/s")
+    delays = ("--set", "overheads={alpha_link: 5 us}")
+    answer = command("run", "--schedule", "chain.xml", *fabric, *delays, "--size", "8 MB", "--slices", str(slices), "--json")
+    assert time(answer) == pytest.approx((2 + slices) * (8e6 / slices / 1e9 + 5e-6))
+
+
+def test_slices_of_a_file_are_those_of_the_algorithm(command: Command) -> None:
+    """A thread block does all its steps for one slice before the next: cut when run or when written, the ring takes as long."""
+    fabric = ("--topology", "full_mesh", "--set", "topology.n=6", "--set", "topology.bandwidth=1 GB/s")
+    make = ("schedule", "all_reduce", *fabric, "--algorithm", "ring")
+    assert command(*make, "-o", "whole.xml").code == 0
+    assert command(*make, "--set", "algorithm.slices=4", "-o", "cut.xml").code == 0
+    run = (*fabric, "--set", "overheads={alpha_link: 5 us}", "--size", "6 MB", "--json")
+    whole = time(command("run", "--schedule", "whole.xml", *run, "--slices", "4"))
+    assert time(command("run", "--schedule", "cut.xml", *run)) == pytest.approx(whole, rel=1e-12)
+    # Two rings, each 10 steps of 4 slices of 6 MB / 12 / 4, one after another.
+    assert whole == pytest.approx(10 * 4 * (6e6 / 48 / 1e9 + 5e-6))
+
+
+def test_what_slices_and_algorithms_go_with(command: Command) -> None:
+    run = ("run", "--schedule", "sum.xml", "--topology", "trn2", "--size", "1MiB")
+    for arguments, message in (
+        (("run", "torus-vs-switch", "--slices", "2"), "--slices goes with --schedule"),
+        ((*run, "--slices", "0"), "--slices"),
+        ((*run, "--slices", "100000000"), "sum.xml: --slices: "),
+        ((*run, "--algorithm", "ring"), "only Chakra traces have collective nodes"),
+    ):
+        answer = command(*arguments)
+        assert (answer.code, answer.out) == (2, "")
+        assert message in answer.err

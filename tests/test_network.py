@@ -52,6 +52,23 @@ def test_layouts() -> None:
     assert Network(topologies.ring(5, 1e9)).layout(np.arange(5)) == Layout(5, (5,), (1e9,))
 
 
+def test_layouts_of_groups_of_machines() -> None:
+    inner = Layout(16, (4, 4), (128e9, 128e9))
+    two = Layout(32, servers=2, inner=inner, injection=25e9)
+    full = Network(topologies.efa_cluster("trn2", 4, fold=False))
+    assert full.layout(np.arange(16, 32)) == inner
+    assert full.layout(np.arange(16, 48)) == two
+    for ranks in (np.arange(8, 24), np.arange(12), np.arange(31, -1, -1), np.arange(0, 64, 2)):
+        assert full.layout(ranks) == Layout(len(ranks))
+    folded = Network(topologies.efa_cluster("trn2", 4, fold=True))
+    assert folded.layout(np.arange(16), copies=4) == inner
+    assert folded.layout(np.arange(16)) == Layout(64, servers=4, inner=inner, injection=25e9, pods=1)
+    unit = Network(topologies.efa_cluster("trn2", 4, fold=2))
+    assert unit.layout(np.arange(32), copies=2) == two
+    with pytest.raises(InputError, match="2 machines of this folded cluster stand for replica groups"):
+        unit.layout(np.arange(32))
+
+
 def test_layout_of_a_degraded_torus_has_the_least_bandwidth() -> None:
     slow = topologies.degrade(topologies.trn2(), slow=[((0, 1), 0.5)])
     assert Network(slow).layout(np.arange(16)).bandwidth == (64e9, 128e9)

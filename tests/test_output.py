@@ -67,6 +67,35 @@ def test_an_empty_name_is_refused(write: Callable[[], object]) -> None:
         write()
 
 
+def test_an_earlier_result_goes_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("x")
+    for written in (["a", "b", "c"], ["a", "c"]):
+        with whole_folder(tmp_path, ["a", "b", "c"]) as staging:
+            for name in written:
+                staging.write(name, name)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a", "c", "mine"]
+
+
+def test_an_interruption_puts_an_earlier_result_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = os.replace
+
+    def press(source: Path, target: Path) -> None:
+        replace(source, target)
+        if Path(source).name == "c":
+            raise KeyboardInterrupt
+
+    def fill(written: list[str]) -> None:
+        with whole_folder(tmp_path, ["a", "b", "c"]) as staging:
+            for name in written:
+                staging.write(name, " ".join(written))
+
+    fill(["a", "b", "c"])
+    monkeypatch.setattr("os.replace", press)
+    with pytest.raises(KeyboardInterrupt):
+        fill(["a", "c"])
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == dict.fromkeys("abc", "a b c")
+
+
 def test_a_failure_leaves_no_trace(tmp_path: Path) -> None:
     def fill() -> None:
         with whole_folder(tmp_path / "out") as staging:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from fabric.cli import main
+from fabric.case_run import CaseRun
 from fabric.errors import InputError
-from fabric.runner import CaseRun, one_case
+from fabric.runner import one_case
 from fabric.tune import CLOSE, NCCL_COLUMNS, nccl_csv, size_text, tune
+
+from .conftest import Command
 
 SIZES = "4 KiB..16 MiB x64"
 
@@ -76,15 +77,12 @@ def test_sizes_have_three_digits(size: float) -> None:
     assert float(number) * {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}[unit] == pytest.approx(size, rel=5e-3)
 
 
-def test_the_command_writes_all_or_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.chdir(tmp_path)
-    command = ["fabric-sim", "tune", "all_gather", "--topology", "trn2", "--sizes", "1 KiB..1 MiB x32", "-o", "out"]
-    monkeypatch.setattr(sys, "argv", [*command, "--nccl", "tuner.csv"])
-    assert main() == 0
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
-        "busbw.png", "latency.png", "results.csv", "results.json",
+def test_the_command_writes_all_or_nothing(command: Command) -> None:
+    options = ["--topology", "trn2", "--sizes", "1 KiB..1 MiB x32"]
+    assert command("tune", "all_gather", *options, "-o", "out", "--nccl", "tuner.csv").code == 0
+    assert sorted(file.name for file in Path("out").iterdir()) == [
+        "busbw.png", "latency.png", "links.npz", "results.csv", "results.json",
     ]  # fmt: skip
-    assert (tmp_path / "tuner.csv").read_text().startswith(NCCL_COLUMNS)
-    monkeypatch.setattr(sys, "argv", [*command[:2], "all_gahter", *command[3:-1], "other"])
-    assert main() == 2
-    assert not (tmp_path / "other").exists()
+    assert Path("tuner.csv").read_text().startswith(NCCL_COLUMNS)
+    assert command("tune", "all_gahter", *options, "-o", "other").code == 2
+    assert not Path("other").exists()

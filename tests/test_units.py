@@ -79,6 +79,11 @@ def test_what_is_no_quantity_is_refused(parse: Callable[[object], float], text: 
         (parse_size, "0.5 B", "'0.5 B' is 0.5 bytes: a size is a whole number of bytes"),
         (parse_size, "0.1 GiB", "'0.1 GiB' is 107374182.4 bytes: a size is a whole number of bytes"),
         (parse_size, "10000000000.25 B", "'10000000000.25 B' is 10000000000.25 bytes: a size is a whole number of bytes"),
+        (parse_size, "8193 TiB", "'8193 TiB' is too large for a size: at most 8 PiB, up to which every whole number of "
+         "bytes is exact"),
+        (parse_bandwidth, "1e10 GB/s", "'1e10 GB/s' is out of range: expected a bandwidth of 0.001 B/s to 1e9 GB/s"),
+        (parse_bandwidth, "1e-9 B/s", "'1e-9 B/s' is out of range: expected a bandwidth of 0.001 B/s to 1e9 GB/s"),
+        (parse_time, "2e9 s", "'2e9 s' is too large for a time: at most 1e+09 s"),
         (parse_bandwidth, "1 gb/s", "unknown unit 'gb/s' of a bandwidth (did you mean GB/s or Gb/s?); expected one such as "
          "'128 GB/s'"),
         (parse_bandwidth, "128 GB", "unknown unit 'GB' of a bandwidth (did you mean GB/s?); expected one such as '128 GB/s'"),
@@ -95,11 +100,15 @@ def test_messages(parse: Callable[[object], float], text: object, message: str) 
 PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 
 
-@given(st.integers(0, 10**6), st.sampled_from(list(PREFIXES)), st.sampled_from(["", " ", "  "]))
+@given(st.integers(0, 2**13), st.sampled_from(list(PREFIXES)), st.sampled_from(["", " ", "  "]))
 def test_prefixes(number: int, prefix: str, space: str) -> None:
     assert parse_size(f"{number}{space}{prefix}B") == number * PREFIXES[prefix]
     assert parse_bandwidth(f"{number}{space}{prefix}B/s") == number * PREFIXES[prefix]
     assert parse_bandwidth(f"{number}{space}{prefix}b/s") == Fraction(number * PREFIXES[prefix], 8)
+
+
+def test_the_largest_size() -> None:
+    assert parse_size("8 PiB") == parse_size("9007199254740992 B") == 2**53
 
 
 @given(st.integers(0, 2**53))

@@ -27,12 +27,15 @@ Graph attributes are JSON values.
 
     name, preset   what was built: "trn3_gen2", "aws-docs" ("" where there are no presets)
     shape       "torus", "mesh", "ring", "hypercube", "full_mesh", "switch", "leaf_spine", "fat_tree", "trn3", "cluster",
-                "cores" (then chip_shape, chip_dims and cores_per_chip say what the chips are)
+                "cores" (then chip_shape, chip_dims, chip_routing and cores_per_chip say what the chips are)
     dims        sizes of the grid; the first coordinate varies fastest: rank = x + kx * (y + ky * z)
     routing     default rule: "dimension_order", "trn3", "spray", "cluster", "cores" or "shortest"
     provenance  {"builder": name, "parameters": {...}}
     overheads   {"alpha_link": s, "alpha_efa": s, "source": text}, on machines for which they are known
-    fold        {"machines": count, "pods": count} of a folded cluster, whose one machine stands for all
+    fold        {"machines": count, "pods": count} of a folded cluster, whose one machine stands for all; with "unit": count
+                so many machines stand for all
+    degraded    [{"from": name, "to": name, "factor": 0..1}], what `degrade` did; in a folded cluster, where the links of the
+                graph stay as they are, also "machine": index, and "of": [node, node], the link that is slow in it alone
 
 A graph from elsewhere needs `kind` on its nodes and `bandwidth` on its edges; `check` lists all that is wrong with one.
 Readers and writers of files are in `topologies.formats`.

@@ -107,21 +107,29 @@ def add_clos(
                 join(graph, node, spine, _spine_link(clos, bandwidth, source, confidence))
 
 
-def add_folded_clos(graph: Graph, clos: Clos, tors: Mapping[int, float], source: str, confidence: str) -> None:
-    """Add one leaf and one spine that stand for all, above the ToRs of one machine, which stands for all.
+def add_folded_clos(
+    graph: Graph, clos: Clos, tors: Mapping[int, float], source: str, confidence: str, machines: int = 1
+) -> None:
+    """Add the leaves and the spine that stand for all, above the ToRs of so many machines, which stand for all.
 
-    The links say how many they stand for; those below the leaf are counted by all machines, not by this one.
+    Machine i is in pod i % pods, and all machines are images of these under steps of `machines`: so pods are alike whose
+    numbers differ by a multiple of the greatest common divisor, and there is one leaf for each kind of pod. The links say how
+    many they stand for; those below a leaf are counted by all machines, not by these.
     """
-    machines = clos.tors // len(tors)
-    node = add_node(graph, "switch", "leaf 0", tier="leaf", pod=0, plane=0, multiplicity=clos.pods * clos.leaves)
-    for tor, bandwidth in tors.items():
-        join(graph, tor, node, _leaf_link(clos, bandwidth, source, confidence), machines * clos.leaves)
+    own, kinds = len(tors) // machines, math.gcd(machines, clos.pods)
+    copies, alike = clos.tors // len(tors), clos.pods // kinds * clos.leaves
+    leaves = [
+        add_node(graph, "switch", f"leaf {pod}", tier="leaf", pod=pod, plane=0, multiplicity=alike) for pod in range(kinds)
+    ]
+    for index, (tor, bandwidth) in enumerate(tors.items()):
+        link = _leaf_link(clos, bandwidth, source, confidence)
+        join(graph, tor, leaves[index // own % kinds], link, copies * clos.leaves)
     if clos.spines_per_plane:
         spines = clos.planes * clos.spines_per_plane
         spine = add_node(graph, "switch", "spine 0", tier="spine", plane=0, multiplicity=spines)
-        down = machines // clos.pods * sum(tors.values()) / clos.leaves
-        link = _spine_link(clos, down, source, confidence)
-        join(graph, node, spine, link, clos.pods * clos.leaves * clos.spines_per_plane)
+        down = copies * sum(tors.values()) / clos.pods / clos.leaves
+        for leaf in leaves:
+            join(graph, leaf, spine, _spine_link(clos, down, source, confidence), alike * clos.spines_per_plane)
 
 
 def _add_leaf(

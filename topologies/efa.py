@@ -16,6 +16,7 @@ import networkx as nx
 
 from .check import check
 from .clos import Clos, add_clos, add_folded_clos, size_clos
+from .cores import chips_of, cores_of, refuse_many, with_cores
 from .machines import MACHINES
 from .parts import MOST_CHIPS, Graph, Link, add_node, choice, count_ranks, join, new_graph, positive, whole
 
@@ -93,7 +94,7 @@ def efa_cluster(
     leaves_per_plane: int | None = None,
     spines_per_plane: int | None = None,
     spread: bool | None = None,
-    fold: bool | None = None,
+    fold: bool | int | None = None,
 ) -> Graph:
     """`count` copies of a machine joined by NICs, ToRs, leaves and, where two layers do not suffice, spines.
 
@@ -118,7 +119,12 @@ def efa_cluster(
     `fold` builds one machine that stands for all, with one leaf and one spine, for any number of chips: every node and
     edge says in `multiplicity` how many it stands for, and the graph attribute `fold` how many machines and pods there
     are. Machines are then spread, so that the symmetries of the cluster take any machine to any other. By default
-    clusters of more than 16,384 chips are folded; more than 262,144 are not built unfolded.
+    clusters of more than 16,384 chips are folded; more than 262,144 are not built unfolded. A number as `fold`, which
+    divides `count`, is that of consecutive machines that are built, for replica groups that span so many: a step by as
+    many takes any machine to one of these.
+
+    Where the ranks of the machine are cores (`lnc`), so are those of the cluster: all cores first, then the chips, whose
+    NICs are shared by their cores. Such a cluster is not folded.
 
     Latency: the overhead alpha_efa is end to end over ToR, leaf and ToR, so these links have none; a link to or from a
     spine has 0.9 us, one more switch each.
@@ -130,13 +136,14 @@ def efa_cluster(
     (16, 32, 4)
     """
     model = _machine(machine, machine_parameters)
-    if model.graph.get("shape") == "cores":
-        raise ValueError("the ranks of a cluster are chips: give a machine without cores as ranks (no lnc)")
-    count = whole("count", count)
+    count, cores = whole("count", count), cores_of(model)
+    if cores is not None:
+        refuse_many(count * count_ranks(model))
+        model = chips_of(model)
     nic = _nic(model, nic_share, nic_bandwidth)
-    folded = count * count_ranks(model) > FOLD_ABOVE if fold is None else fold
-    if folded and count < 2:
-        raise ValueError("fold: a single machine has nothing to fold")
+    folded = _folded(False if cores and fold is None else fold, count, count_ranks(model))
+    if cores and folded:
+        raise ValueError("fold: a cluster whose ranks are cores (lnc) is not folded")
     if not folded:
         _refuse_large(model, nic, count)
     nics = count * nic.per_machine
@@ -186,20 +193,32 @@ def efa_cluster(
     graph = new_graph("efa_cluster", "cluster", "cluster", parameters)
     graph.graph["layers"] = {"nics": nics, "nics_per_tor": tor.nics, **clos._asdict()}
     _note_machine(graph, model, count)
-    _add_machines(graph, model, 1 if folded else count)
-    tors = _add_nics_and_tors(graph, nic, tor, nic.per_machine if folded else nics)
+    _add_machines(graph, model, folded or count)
+    tors = _add_nics_and_tors(graph, nic, tor, nic.per_machine * folded if folded else nics)
     blocking = oversubscription != 1
     ratio = f"parameter oversubscription {oversubscription:g}" if blocking else NON_BLOCKING
     if leaf_ports is None and ports > LEAF_PORTS[0]:
         ratio += f"; leaves of {ports} ports, for {LEAF_PORTS[0]} do not suffice"
     source, confidence = f"{ratio}; {nic.uplink.source}", "given" if blocking else nic.uplink.confidence
     if folded:
-        graph.graph["fold"] = {"machines": count, "pods": clos.pods}
-        _multiply(graph, count)
-        add_folded_clos(graph, clos, tors, source, confidence)
+        graph.graph["fold"] = {"machines": count, "pods": clos.pods, **({"unit": folded} if folded > 1 else {})}
+        _multiply(graph, count // folded)
+        add_folded_clos(graph, clos, tors, source, confidence, folded)
     else:
         add_clos(graph, clos, tors, source, confidence, own_tors if spread else None)
-    return graph
+    return graph if cores is None else with_cores(graph, *cores)
+
+
+def _folded(fold: bool | int | None, count: int, ranks: int) -> int:
+    """How many of `count` machines, of so many ranks each, are built to stand for all; 0 where nothing is folded."""
+    if fold is None:
+        return int(count * ranks > FOLD_ABOVE)
+    machines = int(fold) if isinstance(fold, bool) else whole("fold", fold)
+    if machines and count < 2:
+        raise ValueError("fold: a single machine has nothing to fold")
+    if machines and count % machines:
+        raise ValueError(f"fold: {machines:,} machines cannot stand for {count:,}, which they do not divide")
+    return machines
 
 
 def _first_that_suffices(size: Callable[[int], Clos], ports: Sequence[int]) -> tuple[int, Clos]:

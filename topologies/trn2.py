@@ -6,8 +6,8 @@ the chip's `server`.
 
 from __future__ import annotations
 
-from .cores import with_cores
-from .parts import Graph, Link, add_chips_on_grid, is_whole, new_graph
+from .cores import Cores, logical
+from .parts import Graph, Link, add_chips_on_grid, new_graph
 from .shapes import add_grid
 
 __all__ = ["NEIGHBOURS", "trn2", "trn2_ultraserver"]
@@ -44,12 +44,7 @@ Z_SOURCE = (
     "x16 PCIe Gen5 (SemiAnalysis 2024-12-03, Trainium2); latency 0.35 us: guess, the 0.30 us of x and y plus a "
     "retimed cable"
 )
-CORES = 8  # physical NeuronCores of a chip (AWS Neuron docs, trn2-arch)
-HBM = 2.9e12
-CORE_SOURCE = (
-    "guess: an equal share of the chip's HBM bandwidth, 2.9 TB/s (AWS Neuron docs, trn2-arch), for what a logical core sends "
-    "and as much for what it receives"
-)
+CORES = Cores(8, 2.9e12, "AWS Neuron docs, trn2-arch")
 OVERHEADS = {
     "alpha_link": 1.3e-6,
     "alpha_efa": 15e-6,
@@ -74,7 +69,7 @@ def trn2(lnc: int | None = None) -> Graph:
         for neighbour in neighbours:
             same_row = device // 4 == neighbour // 4
             graph.add_edge(device, neighbour, **(x if same_row else y)._asdict())
-    return _logical(graph, lnc)
+    return logical(graph, lnc, CORES)
 
 
 def trn2_ultraserver(lnc: int | None = None) -> Graph:
@@ -93,17 +88,7 @@ def trn2_ultraserver(lnc: int | None = None) -> Graph:
     add_grid(graph, dims, [*_xy_links(), z], wrap=True)
     for rank in graph:
         graph.nodes[rank]["server"] = rank // 16
-    return _logical(graph, lnc)
-
-
-def _logical(graph: Graph, lnc: int | None) -> Graph:
-    """The machine with its logical NeuronCores as ranks, where `lnc` says how many physical ones make one."""
-    if lnc is None:
-        return graph
-    if not is_whole(lnc) or lnc not in (1, 2):
-        raise ValueError(f"lnc must be 1 or 2, not {lnc!r}")
-    per_chip = CORES // lnc
-    return with_cores(graph, per_chip, Link(HBM / per_chip, 0.0, "core", CORE_SOURCE, "guess"))
+    return logical(graph, lnc, CORES)
 
 
 def _xy_links() -> list[Link]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from .cores import Cores, logical
 from .parts import Graph, Link, add_chips_on_grid, add_node, choice, is_whole, join, new_graph
 
 __all__ = ["LEGS", "PRESETS", "trn3_gen1", "trn3_gen2"]
@@ -33,6 +34,7 @@ FLAT_SOURCE = (
     "AWS announcement of 2025-12 as quoted by the press: 2 TB/s per chip, both directions; "
     "AWS Neuron docs, trn3-arch: 2,048 (GiB/sec/device); taken as 1,024 GB/s"
 )
+CORES = Cores(8, 4.9e12, "AWS Neuron docs, trainium3")
 OVERHEADS = {
     "alpha_link": 1.1e-6,
     "alpha_efa": 13e-6,
@@ -68,24 +70,26 @@ LANE_RATES = {
 }
 
 
-def trn3_gen1(preset: str = "aws-docs", racks: int = 2, leg: str = "destination") -> Graph:
+def trn3_gen1(preset: str = "aws-docs", racks: int = 2, leg: str = "destination", lnc: int | None = None) -> Graph:
     """Trn3 Gen1 UltraServer: 2 racks x 16 trays x 2 chips; tray-mates are linked directly, there is no tray switch.
 
     `racks=1` is one rack of it, 32 chips. `leg` says in which rack traffic to another position of the other rack
-    makes its in-rack leg: that of the destination, that of the source, or half in each.
+    makes its in-rack leg: that of the destination, that of the source, or half in each. `lnc` (1 or 2) makes the logical
+    NeuronCores the ranks: 8 / lnc of each chip.
 
     >>> graph = trn3_gen1()
     >>> [graph.edges[0, node]["tier"] for node in sorted(graph.successors(0))]
     ['tray', 'cross-rack', 'rack']
     """
-    return _machine("trn3_gen1", 2, 16, preset, racks, leg)
+    return _machine("trn3_gen1", 2, 16, preset, racks, leg, lnc)
 
 
-def trn3_gen2(preset: str = "aws-docs", racks: int = 2, leg: str = "destination") -> Graph:
+def trn3_gen2(preset: str = "aws-docs", racks: int = 2, leg: str = "destination", lnc: int | None = None) -> Graph:
     """Trn3 Gen2 UltraServer: 2 racks x 18 sleds x 4 chips, with a switch per sled and one per rack.
 
     `racks=1` is one rack of it, 72 chips. `leg` says in which rack traffic to another position of the other rack
-    makes its in-rack leg: that of the destination, that of the source, or half in each.
+    makes its in-rack leg: that of the destination, that of the source, or half in each. `lnc` (1 or 2) makes the logical
+    NeuronCores the ranks: 8 / lnc of each chip.
 
     >>> graph = trn3_gen2()
     >>> [graph.edges[0, node]["tier"] for node in sorted(graph.successors(0))]
@@ -94,14 +98,15 @@ def trn3_gen2(preset: str = "aws-docs", racks: int = 2, leg: str = "destination"
     Traceback (most recent call last):
     ValueError: unknown preset 'lanes'; did you mean 'lanes160'?
     """
-    return _machine("trn3_gen2", 4, 18, preset, racks, leg)
+    return _machine("trn3_gen2", 4, 18, preset, racks, leg, lnc)
 
 
-def _machine(name: str, chips: int, sleds: int, preset: str, racks: int, leg: str) -> Graph:
+def _machine(name: str, chips: int, sleds: int, preset: str, racks: int, leg: str, lnc: int | None) -> Graph:
     parameters: dict[str, Any] = {
         "preset": choice("preset", preset, PRESETS),
         "racks": _racks(racks),
         "leg": choice("leg", leg, LEGS),
+        **({} if lnc is None else {"lnc": lnc}),
     }
     dims = (chips, sleds, racks)
     flat = preset == "flat"
@@ -113,7 +118,7 @@ def _machine(name: str, chips: int, sleds: int, preset: str, racks: int, leg: st
         graph.nodes[rank].update(rack=rank // (chips * sleds), server=rank // chips)
     if flat:
         _add_flat_switch(graph)
-        return graph
+        return logical(graph, lnc, CORES)
     rates = AWS_RATES if preset == "aws-docs" else LANE_RATES
     if name == "trn3_gen1":
         _join_tray_mates(graph, rates["tray"])
@@ -122,7 +127,7 @@ def _machine(name: str, chips: int, sleds: int, preset: str, racks: int, leg: st
     _add_switches(graph, "rack", chips * sleds, _through(rates["rack"], "rack", RACK_SWITCH, RACK_SOURCE))
     if racks == 2:
         _join_racks(graph, chips * sleds, rates["cross-rack"])
-    return graph
+    return logical(graph, lnc, CORES)
 
 
 def _racks(racks: int) -> int:

@@ -25,7 +25,7 @@ from ..result import Bound
 from .allgather import optimum_limits
 from .cuts import cut_limits
 from .distance import distance_limits
-from .folded import folded_limits
+from .folded import folded_limits, unit_limits
 from .latency import latency_limits
 from .limit import Limit
 from .needs import Needs
@@ -47,18 +47,20 @@ def lower_bounds(
     matrix: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
     root: int = 0,
     overheads: Overheads | None = None,
+    copies: int = 1,
 ) -> list[Bound]:
     """The lower bounds of a collective that runs in all `groups` at the same time, in s; the largest binds.
 
     groups: the ranks of each replica group. size: S of nccl-tests, bytes. matrix: [n, n] what each rank of a group
     sends to each, diagonal included, scaled here to a largest row sum of `size`; one for all groups or one for each;
     all_to_all_v and permute only. root: of a broadcast, reduce, gather or scatter, its position in every group. overheads:
-    the fixed costs; without them there is no bound by latency.
+    the fixed costs; without them there is no bound by latency. copies: as in `find_limits`.
 
     For several sizes find the limits once (`find_limits`) and ask for each size (`bounds_at`).
     Raises InputError on an unknown collective or a matrix that does not fit.
     """
-    return bounds_at(find_limits(network, collective, groups, matrix=matrix, root=root, overheads=overheads), size)
+    limits = find_limits(network, collective, groups, matrix=matrix, root=root, overheads=overheads, copies=copies)
+    return bounds_at(limits, size)
 
 
 def find_limits(
@@ -69,13 +71,17 @@ def find_limits(
     matrix: NDArray[np.float64] | Sequence[NDArray[np.float64]] | None = None,
     root: int = 0,
     overheads: Overheads | None = None,
+    copies: int = 1,
 ) -> list[Limit]:
     """The lower bounds for any size: of each name the one that is largest for large sizes. See `lower_bounds`.
 
-    On a folded cluster the one group is all its ranks.
+    copies: of a folded cluster, how many of its units have such groups. With 1 the one group is all its ranks, and a matrix
+    is that between the places of any two machines.
     """
-    if network.pods:
-        every = folded_limits(network, collective, overheads)
+    if network.pods and copies != network.copies:
+        every = folded_limits(network, collective, overheads, matrix)
+    elif network.pods:
+        every = unit_limits(network, Needs.of(collective, groups, matrix, root), overheads)
     elif (network.multiplicity != 1).any():
         raise InputError("lower bounds are for unfolded fabrics and folded clusters: here a link stands for several")
     else:

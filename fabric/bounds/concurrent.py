@@ -41,16 +41,22 @@ RANKS = 144
 def flow_limit(network: Network, needs: Needs, progress: Callable[[str], None]) -> Limit:
     """The bound by maximum concurrent flow. InputError on other collectives, folded clusters and more than 144 ranks."""
     if not needs.pairwise:
-        raise InputError(f"--bound lp: maximum concurrent flow is a bound of all-to-alls, not of {needs.collective}")
+        raise InputError(
+            f"maximum concurrent flow (lp) is a bound of collectives between pairs of ranks, not of {needs.collective}"
+        )
     if network.pods or (network.multiplicity != 1).any():
-        raise InputError("--bound lp needs an unfolded fabric")
+        raise InputError("maximum concurrent flow (lp) needs an unfolded fabric")
     ranks = int(needs.sizes.sum())
     if ranks > RANKS:
-        raise InputError(f"--bound lp serves at most {RANKS} ranks, not {ranks}")
+        raise InputError(
+            f"maximum concurrent flow (lp) serves at most {RANKS} ranks, not {ranks}: its program grows with ranks times links"
+        )
     demand = needs.between(np.arange(network.nodes))
     np.fill_diagonal(demand, 0.0)
-    length = _lengths(network, needs, demand, progress)
     starts = np.flatnonzero(demand.any(axis=1))
+    if unreached(Wires.of(network, np.arange(network.ranks)), demand):
+        return Limit("concurrent flow", 1.0, 0.0, "some bytes have no way at all: {bytes} through {capacity}")
+    length = _lengths(network, needs, demand, progress)
     far = distances(network.nodes, network.source, network.destination, length, starts)
     share = float((demand[starts] * np.where(demand[starts] > 0, far, 0.0)).sum())
     capacity = float((network.capacity[: network.links] * length).sum())
@@ -58,14 +64,39 @@ def flow_limit(network: Network, needs: Needs, progress: Callable[[str], None]) 
     return Limit("concurrent flow", share, capacity, text)
 
 
+def unreached(wires: Wires, demand: F64) -> bool:
+    """Whether some of the bytes from node to node, [nodes, nodes], have no way at all."""
+    starts = np.flatnonzero(demand.any(axis=1))
+    far = distances(wires.nodes, wires.source, wires.destination, np.ones(len(wires.capacity)), starts)
+    return bool(np.isinf(far[demand[starts] > 0]).any())
+
+
+def best_flows(wires: Wires, demand: F64, progress: Callable[[str], None]) -> F64:
+    """[nodes, L] bytes of each source over each link, such that the links are as little loaded as can be; kept on disk.
+
+    demand: [nodes, nodes] bytes from node to node. RunError where the program is not solved.
+    """
+    name = cache.digest("flows", wires.source, wires.destination, wires.capacity, demand)
+    starts = np.flatnonzero(demand.any(axis=1))
+    kept = cache.load("lp", name)
+    if kept is None or (found := kept.get("flow", np.empty(0))).shape != (len(starts), len(wires.capacity)):
+        found = _solve(wires, demand, np.arange(wires.nodes)[np.newaxis], progress)[1]
+        cache.store("lp", name, {"flow": found})
+    flow = np.zeros((wires.nodes, len(wires.capacity)))
+    flow[starts] = found
+    return flow
+
+
 def _lengths(network: Network, needs: Needs, demand: F64, progress: Callable[[str], None]) -> F64:
     """[L] the prices of the links at the optimum, 1 at most; from the cache where they are there."""
-    capacity = network.capacity[: network.links]
-    name = cache.digest("lp", network.source, network.destination, capacity, demand)
+    wires = Wires.of(network, np.arange(network.ranks))
+    name = cache.digest("lp", wires.source, wires.destination, wires.capacity, demand)
     kept = cache.load("lp", name)
-    if kept is not None and (length := kept.get("length", np.empty(0))).shape == capacity.shape and _are_lengths(length):
+    if kept is not None and (length := kept.get("length", np.empty(0))).shape == wires.capacity.shape and _are_lengths(length):
         return np.asarray(length, dtype=np.float64)
-    length = _solve(network, needs, demand, progress)
+    alike = needs.collective == "all_to_all" and len(needs.groups) == 1 and len(needs.groups[0]) == network.ranks
+    group = symmetries(wires, tuple(network.graph.graph.get("dims", ())) if alike else ())
+    length = _solve(wires, demand, group, progress)[0]
     cache.store("lp", name, {"length": length})
     return length
 
@@ -74,21 +105,20 @@ def _are_lengths(length: NDArray[np.float64]) -> bool:
     return bool(np.isfinite(length).all() and (length >= 0).all() and (length > 0).any())
 
 
-def _solve(network: Network, needs: Needs, demand: F64, progress: Callable[[str], None]) -> F64:
+def _solve(wires: Wires, demand: F64, group: I64, progress: Callable[[str], None]) -> tuple[F64, F64]:
+    """([L] the prices of the links, 1 at most; [sources, L] the bytes of one source of each class of symmetries)."""
     from scipy.optimize import linprog
     from scipy.sparse import csr_array, hstack
 
-    wires = Wires.of(network, np.arange(network.ranks))
-    alike = needs.collective == "all_to_all" and len(needs.groups) == 1 and len(needs.groups[0]) == network.ranks
-    group = symmetries(wires, tuple(network.graph.graph.get("dims", ())) if alike else ())
+    links = len(wires.capacity)
     starts = np.unique(group[:, np.flatnonzero(demand.any(axis=1))].min(axis=0))
     images = np.array([wires.image(one) for one in group])
     classes, sizes = np.unique(images.min(axis=0), return_inverse=True, return_counts=True)[1:]
     scale = float(wires.capacity.max())
 
-    progress(f"linear program: {len(starts)} sources, {len(classes)} links")
-    balance, bytes_due = _balance(network, starts, demand)
-    flows = len(starts) * network.links
+    progress(f"linear program: {len(starts)} sources, {len(sizes)} classes of links")
+    balance, bytes_due = _balance(wires, starts, demand)
+    flows = len(starts) * links
     # Each link of a class carries what a source sends over any of them, as often as the class has images of the source.
     share = np.tile(len(group) / sizes[classes], len(starts))
     load = csr_array((share, (np.tile(classes, len(starts)), np.arange(flows))), shape=(len(sizes), flows))
@@ -102,17 +132,17 @@ def _solve(network: Network, needs: Needs, demand: F64, progress: Callable[[str]
     if found.x is None:
         raise RunError(f"the linear program was not solved: {found.message}")
     length = np.maximum(-np.asarray(found.ineqlin.marginals, dtype=np.float64), 0.0) / sizes
-    return np.asarray((length / length.max())[classes])
+    return np.asarray((length / length.max())[classes]), np.asarray(found.x[:-1].reshape(len(starts), links))
 
 
-def _balance(network: Network, starts: I64, demand: F64) -> tuple[csr_array[np.float64], F64]:
+def _balance(wires: Wires, starts: I64, demand: F64) -> tuple[csr_array[np.float64], F64]:
     """What every node keeps of each source's bytes, but for the source itself: the rows and their right sides."""
     from scipy.sparse import csr_array
 
-    nodes, links = network.nodes, network.links
+    nodes, links = wires.nodes, len(wires.capacity)
     number = np.arange(len(starts))[:, np.newaxis]
     column = np.tile(np.arange(len(starts) * links), 2)
-    row = np.concatenate([(number * nodes + end).ravel() for end in (network.destination, network.source)])
+    row = np.concatenate([(number * nodes + end).ravel() for end in (wires.destination, wires.source)])
     sign = np.repeat([1.0, -1.0], len(starts) * links)
     whole = csr_array((sign, (row, column)), shape=(len(starts) * nodes, len(starts) * links))
     kept = np.ones((len(starts), nodes), dtype=np.bool_)

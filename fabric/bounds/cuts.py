@@ -39,7 +39,7 @@ class Partition:
     def of(cls, network: Network, labels: I64) -> Partition:
         source, destination = labels[network.source], labels[network.destination]
         crossing = source != destination
-        capacity = np.where(crossing, network.capacity[: network.links], 0.0)
+        capacity = np.where(crossing, network.together[: network.links], 0.0)
         parts = int(labels.max()) + 1
         leave, enter = (np.bincount(end, capacity, parts).astype(np.float64) for end in (source, destination))
         return cls(labels, crossing, leave, enter)

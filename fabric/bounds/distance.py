@@ -47,4 +47,4 @@ def _limit(network: Network, needs: Needs, labels: NDArray[np.int64], counted: N
     crossings = float((demand * np.where(demand > 0, distance, 0.0)).sum())
     if crossings > 0:
         text = f"bytes times the {tier}links that they must cross, at the least: {{bytes}} on {{capacity}} in all"
-        yield Limit("distance", crossings, float(network.capacity[: network.links][counted].sum()), text)
+        yield Limit("distance", crossings, float(network.together[: network.links][counted].sum()), text)

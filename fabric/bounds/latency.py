@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,12 +24,18 @@ F64 = NDArray[np.float64]
 WORK = 400_000
 
 
-def latency_limits(network: Network, needs: Needs, overheads: Overheads | None) -> Iterator[Limit]:
-    """Start cost, cost of one destination, one overhead and the largest over dependent pairs of the least latency."""
+def latency_limits(
+    network: Network, needs: Needs, overheads: Overheads | None, reach_of: Callable[..., F64] | None = None
+) -> Iterator[Limit]:
+    """Start cost, cost of one destination, one overhead and the largest over dependent pairs of the least latency.
+
+    reach_of: another `least_times`, for a fabric of which not every node is stored.
+    """
     if overheads is None or not needs.groups:
         return
     sources = _sample(needs, max(1, WORK // max(1, network.links)))
-    reach = _least_times(network, np.array([rank for _, _, rank in sources], dtype=np.int64), overheads)
+    starts = np.array([rank for _, _, rank in sources], dtype=np.int64)
+    reach = (reach_of or least_times)(network, starts, overheads)
     longest, pair = 0.0, (-1, -1)
     for row, (group, position, rank) in enumerate(sources):
         needed = needs.dependent(group, position)
@@ -53,7 +59,7 @@ def _sample(needs: Needs, count: int) -> list[tuple[int, int, int]]:
     return everyone[:: -(-len(everyone) // count)]
 
 
-def _least_times(network: Network, starts: I64, overheads: Overheads) -> F64:
+def least_times(network: Network, starts: I64, overheads: Overheads) -> F64:
     """[starts, nodes] overhead and latency of the quickest way.
 
     A way that crosses a NIC pays alpha_efa at least once, whatever transfers it is made of; any other pays alpha_link.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from math import isinf
 
 from ..units import format_bandwidth, format_size
 
@@ -42,7 +43,7 @@ def _portion(share: float, size: float) -> str:
     >>> _portion(0.9375, 65536), _portion(36.0, 65536), _portion(1.0, 1000)
     ('15/16 of 64 KiB', '36 times 64 KiB', '1000 B')
     """
-    if share == 1:
+    if share == 1 or isinf(share):
         return format_size(size)
     fraction = Fraction(share).limit_denominator(4096)
     number = str(fraction) if abs(fraction - share) <= 1e-12 and fraction < 1 else f"{share:.4g}"

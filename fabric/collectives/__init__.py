@@ -19,9 +19,9 @@ from . import (
     chain,
     dimensionwise,
     hierarchical,
-    kangaring,
     optimal,
     rooted,
+    routed,
     scatter_gather,
     tree,
     two_level,
@@ -31,17 +31,14 @@ from .slices import sliced
 ALGORITHMS: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
     "all_reduce": {
         **hierarchical.FLAT["all_reduce"],
-        "kangaring": kangaring.all_reduce,
         "hierarchical": hierarchical.all_reduce,
     },
     "all_gather": {
         **hierarchical.FLAT["all_gather"],
-        "kangaring": kangaring.all_gather,
         "hierarchical": hierarchical.all_gather,
     },
     "reduce_scatter": {
         **hierarchical.FLAT["reduce_scatter"],
-        "kangaring": kangaring.reduce_scatter,
         "hierarchical": hierarchical.reduce_scatter,
     },
     "all_to_all": {
@@ -76,6 +73,11 @@ FITTED: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
     "all_reduce": {"optimal": optimal.all_reduce},
     "all_gather": {"optimal": optimal.all_gather},
     "reduce_scatter": {"optimal": optimal.reduce_scatter},
+    "broadcast": {"optimal": optimal.broadcast},
+    "reduce": {"optimal": optimal.reduce},
+    "gather": {"optimal": routed.gather},
+    "scatter": {"optimal": routed.scatter},
+    "permute": {"optimal": routed.permute},
 }
 """Algorithms made for one fabric: functions of the network, its ranks that take part, and something to say progress with."""
 
@@ -84,6 +86,7 @@ FOLDED: Mapping[str, tuple[str, ...]] = {
     "all_gather": ("hierarchical",),
     "reduce_scatter": ("hierarchical",),
     "all_to_all": ("direct",),
+    "all_to_all_v": ("direct",),
 }
 """The algorithms that serve folded clusters, by collective."""
 
@@ -127,15 +130,24 @@ def build(collective: str, name: str, layout: Layout, *, slices: int | None = No
 
 
 def applicable(collective: str, layout: Layout, **options: Any) -> dict[str, Schedule | str]:
-    """What each algorithm of a collective makes of a layout: its schedule, or the reason why it does not serve it."""
+    """What each algorithm of a collective makes of a layout: its schedule, or the reason why it does not serve it.
 
-    def attempt(name: str) -> Schedule | str:
+    By name; of `hierarchical` there is one for each choice of its tiers' algorithms. options: such as serve all of them.
+    """
+
+    def attempt(name: str, chosen: Mapping[str, Any]) -> Schedule | str:
         try:
-            return build(collective, name, layout, **options)
+            return build(collective, name, layout, **chosen, **options)
         except NotApplicable as reason:
             return str(reason)
 
-    return {name: attempt(name) for name in ALGORITHMS[canonical(collective)]}
+    usual: list[dict[str, str]] = [{}]
+    choices = dict.fromkeys(ALGORITHMS[canonical(collective)], usual)
+    if "hierarchical" in choices and layout.servers > 1:
+        choices["hierarchical"] = hierarchical.variants(layout)
+    return {
+        " ".join((name, *chosen.values())): attempt(name, chosen) for name, several in choices.items() for chosen in several
+    }
 
 
 def smaller(layout: Layout) -> Layout:

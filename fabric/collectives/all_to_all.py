@@ -8,6 +8,7 @@ bruck      ⌈log2 n⌉ steps; in each a rank passes on about half of what it ho
 from __future__ import annotations
 
 from dataclasses import replace
+from math import isqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +29,7 @@ def direct(layout: Layout) -> Schedule:
         return folded.all_to_all(layout)
     n = layout.ranks
     check_count("direct", n, n * (n - 1))
-    builder = Builder("all_to_all", "direct", n, blocks=np.full(n * n, 1 / n))
+    builder = Builder("all_to_all", "direct", n, blocks=np.full(n * n, 1 / n), symmetry=(("shift", n),))
     source, destination = pairs(n)
     builder.add(source, destination, source * n + destination, COPY, 0)
     return builder.build()
@@ -39,7 +40,8 @@ def pairwise(layout: Layout) -> Schedule:
     two, so that it receives from the same; else to r + t. A message waits until both ends are done with those before."""
     n = layout.ranks
     check_count("pairwise", n, n * (n - 1))
-    builder = Builder("all_to_all", "pairwise", n, blocks=np.full(n * n, 1 / n))
+    kind = "shift" if n & (n - 1) else "xor"
+    builder = Builder("all_to_all", "pairwise", n, blocks=np.full(n * n, 1 / n), symmetry=((kind, n),))
     step, source = np.divmod(np.arange(n * (n - 1)), n)
     destination = (source + step + 1) % n if n & (n - 1) else source ^ (step + 1)
     builder.add(source, destination, source * n + destination, COPY, step, channel=0)
@@ -60,7 +62,7 @@ def bruck(layout: Layout, radix: int = 2) -> Schedule:
         raise NotApplicable(f"bruck: radix {radix} is more than the {n} ranks")
     places = [radix**i for i in range(n.bit_length()) if radix**i < n]
     check_count("bruck", n, n * (radix - 1) * len(places), carried=n * n * len(places))
-    builder = Builder("all_to_all", "bruck", n, blocks=np.full(n * n, 1 / n))
+    builder = Builder("all_to_all", "bruck", n, blocks=np.full(n * n, 1 / n), symmetry=(("shift", n),))
     rank, distance = np.arange(n)[:, None], np.arange(n)
     for step, place in enumerate(places):
         for digit in range(1, radix):
@@ -76,10 +78,12 @@ def direct_v(layout: Layout, matrix: ArrayLike) -> Schedule:
     """All-to-all of unequal blocks, directly.
 
     matrix: [n, n] bytes, from rank (row) to rank (column). A zero sends nothing; the diagonal stays where it is and counts
-        in the size, which is the largest row sum.
+        in the size, which is the largest row sum. Of a folded cluster [g, g], from place to place of any two machines.
     The schedule has the bytes of the matrix; `scaled` gives other sizes. Raises InputError for a matrix that has the wrong
     shape, is negative or not finite, or holds nothing.
     """
+    if layout.pods and layout.inner is not None:
+        return folded.all_to_all_v(layout, read_matrix(layout.inner.ranks, matrix))
     n = layout.ranks
     sizes = read_matrix(n, matrix)
     builder = Builder("all_to_all_v", "direct", n, blocks=sizes.ravel())
@@ -102,6 +106,17 @@ def read_matrix(n: int, matrix: ArrayLike) -> NDArray[np.float64]:
     if not sizes.any():
         raise InputError("all_to_all_v: the matrix holds no bytes")
     return sizes
+
+
+def corner(blocks: NDArray[np.float64], ranks: int) -> NDArray[np.float64]:
+    """[ranks, ranks] a matrix with the first bytes of one whose bytes are `blocks`, for the same algorithm on other ranks.
+
+    A smaller matrix is repeated; where there are no bytes, all are 1.
+    """
+    side = isqrt(len(blocks))
+    first = np.arange(ranks) % side
+    found = blocks.reshape(side, side)[np.ix_(first, first)]
+    return found if found.any() else np.ones((ranks, ranks))
 
 
 def received_in_order(schedule: Schedule) -> Schedule:

@@ -18,7 +18,7 @@ def all_gather(layout: Layout) -> Schedule:
     """All-gather with messages that double in size and distance."""
     n = layout.ranks
     ranks = np.arange(n)
-    builder = Builder("all_gather", "bruck", n, np.full(n, 1 / n))
+    builder = Builder("all_gather", "bruck", n, np.full(n, 1 / n), symmetry=(("shift", n),))
     for step in range((n - 1).bit_length()):
         far = 1 << step
         blocks = (ranks[:, np.newaxis] + np.arange(min(far, n - far))) % n

@@ -65,7 +65,8 @@ def _bucket(collective: str, layout: Layout, ports: Ports) -> Schedule:
     weights = [weight for _, weight, _ in parts]
     lanes = [[2 * dim + way for dim in order] for order, _, way in parts]
     note = ", ".join(f"{share:.1%} by {'-'.join(map(_letter, order))}" for order, share in shares.items())
-    return lines.build(collective, "bucket", grids, weights, lanes, note=note, options={"ports": ports})
+    symmetry = tuple(("shift", k) for k in layout.dims)
+    return lines.build(collective, "bucket", grids, weights, lanes, symmetry=symmetry, note=note, options={"ports": ports})
 
 
 def _letter(dim: int) -> str:

@@ -30,7 +30,8 @@ def all_to_all(layout: Layout, rotated: bool = True) -> Schedule:
     parts = len(dims) if rotated else 1
     sizes = [layout.dims[dim] for dim in dims]
     check_count("dimensionwise", n, n * parts * sum(k - 1 for k in sizes), carried=n * n * parts * len(dims))
-    builder = Builder("all_to_all", "dimensionwise", n, np.full(n * n, 1 / n), np.full(parts, 1 / parts))
+    shares, symmetry = np.full(parts, 1 / parts), tuple(("shift", k) for k in layout.dims)
+    builder = Builder("all_to_all", "dimensionwise", n, np.full(n * n, 1 / n), shares, symmetry=symmetry)
     grid = np.arange(n).reshape(sizes, order="F")
     for part in range(parts):
         order = [(part + stage) % len(dims) for stage in range(len(dims))]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout
-from ..schedule import COPY, REDUCE, Schedule
+from ..schedule import COPY, REDUCE, Schedule, Symmetry
 from . import butterfly
 
 I64 = NDArray[np.int64]
@@ -29,8 +29,8 @@ def all_reduce(layout: Layout, ports: Ports = "all") -> Schedule:
     ports: on a torus whose dimensions are powers of two, where the partner is a coordinate xor 2^i: "all": as many parts as
         dimensions, each of which starts in another; "one": one part, whole. Without such a torus there is one part.
     """
-    parts = _parts(layout, ports)
-    builder = Builder("all_reduce", "doubling", layout.ranks, np.ones(1), np.full(len(parts), 1 / len(parts)))
+    parts, shares, symmetry = _parts(layout, ports)
+    builder = Builder("all_reduce", "doubling", layout.ranks, np.ones(1), shares, symmetry=symmetry)
     active, folded = _folded(layout.ranks)
     begin, end = int(len(folded) > 0), 0
     for part, partners in enumerate(parts):
@@ -42,9 +42,9 @@ def all_reduce(layout: Layout, ports: Ports = "all") -> Schedule:
 
 def all_gather(layout: Layout, ports: Ports = "all") -> Schedule:
     """All-gather by recursive doubling; parameters as for `all_reduce`."""
-    parts, n = _parts(layout, ports), layout.ranks
-    builder = Builder("all_gather", "doubling", n, np.full(n, 1 / n), np.full(len(parts), 1 / len(parts)))
+    (parts, shares, symmetry), n = _parts(layout, ports), layout.ranks
     active, folded = _folded(n)
+    builder = Builder("all_gather", "doubling", n, np.full(n, 1 / n), shares, symmetry=symmetry)
     held = active[:, np.newaxis]
     if len(folded):
         held = np.stack((active, np.where(np.isin(active + 1, folded), active + 1, -1)), axis=1)
@@ -56,14 +56,16 @@ def all_gather(layout: Layout, ports: Ports = "all") -> Schedule:
     return builder.build(ports=ports)
 
 
-def _parts(layout: Layout, ports: Ports) -> list[butterfly.Rounds]:
-    """The partners of each part, as places among the active ranks."""
+def _parts(layout: Layout, ports: Ports) -> tuple[list[butterfly.Rounds], NDArray[np.float64], Symmetry]:
+    """The partners of each part, as places among the active ranks; the parts' shares; the symmetry of the ranks."""
     if ports not in ("all", "one"):
         raise InputError(unknown("ports of doubling", ports, ["all", "one"]))
     dims = tuple(k for k in layout.dims if k > 1)
     if not dims or any(k & (k - 1) for k in dims):
         dims = (1 << layout.ranks.bit_length() - 1,)
-    return [butterfly.rounds(dims, first, _xor) for first in range(len(dims) if ports == "all" else 1)]
+    parts = [butterfly.rounds(dims, first, _xor) for first in range(len(dims) if ports == "all" else 1)]
+    symmetry = () if layout.ranks & (layout.ranks - 1) else (("xor", layout.ranks),)
+    return parts, np.full(len(parts), 1 / len(parts)), symmetry
 
 
 def _xor(x: I64, k: int, step: int) -> I64:

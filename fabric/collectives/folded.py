@@ -19,6 +19,7 @@ from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
 from ..schedule import COPY, FAR, NEAR, OWN, REDUCE, Schedule
 from .mesh import pairs
+from .pat import hop_of, messages
 
 OPERATIONS: Mapping[str, Sequence[int]] = {
     "all_reduce": (REDUCE, COPY),
@@ -98,10 +99,31 @@ def _rdh(operations: Sequence[int], machines: int, pods: int, directions: int) -
     return rounds, [1.0]
 
 
+def _pat(operations: Sequence[int], machines: int, pods: int, directions: int) -> tuple[list[Round], list[float]]:
+    """Machine i sends to i - 2^d, the far ones first, all that this one and those behind it lack; to reduce, in reverse."""
+    spread = messages(machines)
+    rounds: list[Round] = []
+    for operation in operations:
+        for places in reversed(spread) if operation == REDUCE else spread:
+            rounds.append(Round(operation, len(rounds), FAR if hop_of(places) % pods else NEAR, len(places) / machines))
+    return rounds, [1.0]
+
+
+def _bruck(operations: Sequence[int], machines: int, pods: int, directions: int) -> tuple[list[Round], list[float]]:
+    """Machine i sends to i - 2^t all that it has, or in the last step all that is missing there."""
+    if REDUCE in operations:
+        raise NotApplicable("bruck gathers and does not reduce")
+    hops = [1 << t for t in range((machines - 1).bit_length())]
+    shares = [min(hop, machines - hop) / machines for hop in hops]
+    return [Round(COPY, t, FAR if hop % pods else NEAR, shares[t]) for t, hop in enumerate(hops)], [1.0]
+
+
 TIERS: Mapping[str, Callable[[Sequence[int], int, int, int], tuple[list[Round], list[float]]]] = {
     "ring": _ring,
     "mesh": _mesh,
     "rdh": _rdh,
+    "pat": _pat,
+    "bruck": _bruck,
 }
 
 
@@ -123,30 +145,48 @@ def of_one_machine(schedule: Schedule, layout: Layout, stages: Sequence[tuple[Sc
 
 
 def all_to_all(layout: Layout) -> Schedule:
-    """All-to-all of equal blocks, directly: one transfer to each place in near machines, and one in far ones, stands for
-    those to all of them."""
+    """All-to-all of equal blocks, directly."""
+    return replace(_direct("all_to_all", layout, np.full(1, 1 / layout.ranks)), stated_size=1.0)
+
+
+def all_to_all_v(layout: Layout, matrix: NDArray[np.float64]) -> Schedule:
+    """All-to-all of blocks that are alike for all pairs of machines, directly.
+
+    matrix: [g, g] bytes from each place of a machine to each place of any machine.
+    """
+    size = layout.servers * float(matrix.sum(axis=1).max())
+    return replace(_direct("all_to_all_v", layout, matrix.ravel()), stated_size=size)
+
+
+def _direct(collective: str, layout: Layout, blocks: NDArray[np.float64]) -> Schedule:
+    """One transfer to each place in near machines, and one in far ones, stands for those to all of them.
+
+    blocks: [g * g] bytes between places; one for all.
+    """
     assert layout.inner is not None
-    n, g = layout.ranks, layout.inner.ranks
-    builder = Builder("all_to_all", "direct", n, blocks=np.full(1, 1 / n))
+    g = layout.inner.ranks
+    builder = Builder(collective, "direct", layout.ranks, blocks=blocks)
     everywhere = tuple(place.ravel() for place in np.divmod(np.arange(g * g), g))
     multiplicity, image = [], []
     for where, count in {OWN: 1, **others(layout.servers, layout.pods)}.items():
         source, destination = pairs(g) if where == OWN else everywhere
-        if count:
-            builder.add(source, destination, np.zeros(len(source), dtype=np.int64), COPY, 0)
-            multiplicity.append(np.full(len(source), float(layout.servers * count)))
-            image.append(np.full(len(source), where, dtype=np.int32))
+        chunks = (source * g + destination) % len(blocks)
+        sent = blocks[chunks] > 0
+        if count and sent.any():
+            builder.add(source[sent], destination[sent], chunks[sent], COPY, 0)
+            multiplicity.append(np.full(int(sent.sum()), float(layout.servers * count)))
+            image.append(np.full(int(sent.sum()), where, dtype=np.int32))
     return replace(
         builder.build(stands_for(layout.servers, layout.pods)),
         multiplicity=np.concatenate(multiplicity),
         image=np.concatenate(image),
-        stated_size=1.0,
     )
 
 
-def stands_for(machines: int, pods: int) -> str:
-    """What is folded, in words."""
-    return f"one machine stands for {machines:,}" + (f", dealt to {pods} pods in turn" if pods > 1 else "")
+def stands_for(machines: int, pods: int, unit: int = 1) -> str:
+    """What is folded, in words; unit: how many machines stand for all."""
+    stand = "one machine stands" if unit == 1 else f"{unit} machines stand"
+    return f"{stand} for {machines:,}" + (f", dealt to {pods} pods in turn" if pods > 1 else "")
 
 
 def others(machines: int, pods: int) -> dict[int, int]:

@@ -17,8 +17,8 @@ import numpy as np
 from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
-from ..schedule import Schedule
-from . import bruck, bucket, double_tree, doubling, folded, mesh, pat, rdh, ring, swing, themis
+from ..schedule import Schedule, Symmetry
+from . import bruck, bucket, double_tree, doubling, folded, kangaring, mesh, pat, rdh, ring, swing, themis
 from .lines import check_count
 
 Inner = str | tuple[str, ...]
@@ -35,6 +35,8 @@ FLAT: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
         "swing": swing.all_reduce,
         "swing_whole": swing.whole_all_reduce,
         "double_tree": double_tree.all_reduce,
+        "pat": pat.all_reduce,
+        "kangaring": kangaring.all_reduce,
     },
     "all_gather": {
         "ring": ring.all_gather,
@@ -46,6 +48,7 @@ FLAT: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
         "swing": swing.all_gather,
         "bruck": bruck.all_gather,
         "pat": pat.all_gather,
+        "kangaring": kangaring.all_gather,
     },
     "reduce_scatter": {
         "ring": ring.reduce_scatter,
@@ -55,9 +58,22 @@ FLAT: Mapping[str, Mapping[str, Callable[..., Schedule]]] = {
         "themis": themis.reduce_scatter,
         "swing": swing.reduce_scatter,
         "pat": pat.reduce_scatter,
+        "kangaring": kangaring.reduce_scatter,
     },
 }
 """The algorithms that may serve as a tier, by collective and name."""
+
+
+OUTER = ("ring", "rdh", "pat")
+"""The algorithms between machines that are tried where none is asked for, unless the machines are on a torus. A mesh is not:
+it would pay one delay for any number of destinations at once."""
+
+
+def variants(layout: Layout) -> list[dict[str, str]]:
+    """The values of `inner` and `outer` that are worth a try on a layout."""
+    outers = [{"outer": name} for name in OUTER] if layout.between is None else [{}]
+    inners = [{}, {"inner": "themis"}] if layout.inner is not None and layout.inner.inner is not None else [{}]
+    return [{**inner, **outer} for inner in inners for outer in outers]
 
 
 def all_reduce(
@@ -66,7 +82,7 @@ def all_reduce(
     """All-reduce in three stages: reduce-scatter inside, all-reduce between machines, all-gather inside.
 
     inner: the algorithm inside a machine; where machines nest, one for all that is inside ("hierarchical" is one too), or
-        one for each tier, innermost first. None = "bucket" on a torus, "hierarchical" of "mesh" where machines nest,
+        one for each tier, innermost first. None = "bucket" on a torus, "hierarchical" of these where machines nest,
         else "mesh".
     outer: the algorithm between machines. None = "bucket" where they are on a torus, else "ring".
     directions: of an outer ring. One is enough: a NIC sends and receives at full rate, whichever way the ring turns.
@@ -127,7 +143,8 @@ def _hierarchical(
     outer_chunks = chunks.transpose(1, 0, 3, 2).reshape(g, -1, len(inner_parts))
     ranks = np.arange(stored * g).reshape(stored, g)
     lanes = 1 + max(int(tier.channel.max(initial=-1)) for tier in inside.values())
-    builder, step = Builder(collective, "hierarchical", layout.ranks, blocks=blocks, parts=parts), 0
+    symmetry = _product([schedule.symmetry for schedule in (*inside.values(), between)])
+    builder, step = Builder(collective, "hierarchical", layout.ranks, blocks=blocks, parts=parts, symmetry=symmetry), 0
     for tier, _ in tiers:
         if tier is between:
             step = builder.embed(between, ranks.T, outer_chunks, step, channel=lanes)
@@ -138,11 +155,17 @@ def _hierarchical(
     return folded.of_one_machine(built, layout, tiers) if layout.pods else built
 
 
+def _product(tiers: list[Symmetry]) -> Symmetry:
+    """The symmetry of the stages inside, if they have the same, with that between the machines."""
+    *inside, between = tiers
+    return (*inside[0], *between) if inside[0] and between and len(set(inside)) == 1 else ()
+
+
 def _default(machine: Layout) -> Inner:
     if machine.inner is None:
         return "bucket" if machine.dims else "mesh"
     deeper = _default(machine.inner)
-    return (*((deeper,) if isinstance(deeper, str) else deeper), "mesh")
+    return (*((deeper,) if isinstance(deeper, str) else deeper), "mesh" if machine.between is None else "bucket")
 
 
 def _inside(collective: str, names: Inner, machine: Layout) -> Schedule:

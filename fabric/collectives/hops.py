@@ -32,7 +32,6 @@ class Hops:
         count = (self.links >= 0).sum(axis=1, keepdims=True)
         return np.take_along_axis(self.links, count - 1, axis=1)[:, 0]
 
-
     def fit(self, wires: Wires) -> bool:
         """Whether the links of every hop lead from its source to its destination, and there only."""
         here = wires.ranks[self.source]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ..builder import Builder
 from ..layout import NotApplicable
-from ..schedule import COPY, REDUCE, Schedule
+from ..schedule import COPY, REDUCE, Schedule, Symmetry
 
 I64 = NDArray[np.int64]
 
@@ -34,6 +34,7 @@ def build(
     weights: Sequence[float],
     lanes: Sequence[Sequence[int]],
     *,
+    symmetry: Symmetry = (),
     note: str = "",
     options: Mapping[str, object] | None = None,
 ) -> Schedule:
@@ -43,13 +44,14 @@ def build(
     weights: the parts' shares of the data, in any unit.
     lanes: for each axis of each grid the channel on which a rank sends, or -1.
     All parts start their i-th axis at the same step, so grids have equally many axes.
-    options: the algorithm's resolved parameters.
+    symmetry: permutations of the ranks that keep the schedule, see `orbits`. options: the algorithm's resolved parameters.
     """
     ranks = grids[0].size
     phases = 2 if collective == "all_reduce" else 1
     check_count(algorithm, ranks, phases * ranks * sum(k - 1 for grid in grids for k in grid.shape))
     shares = np.asarray(weights, dtype=np.float64)
-    builder = Builder(collective, algorithm, ranks, blocks=np.full(ranks, 1 / ranks), parts=shares / shares.sum())
+    blocks = np.full(ranks, 1 / ranks)
+    builder = Builder(collective, algorithm, ranks, blocks, parts=shares / shares.sum(), symmetry=symmetry)
     axes, step = range(grids[0].ndim), 0
     if collective != "all_gather":
         for axis in axes:

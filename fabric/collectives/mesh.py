@@ -21,7 +21,7 @@ def all_reduce(layout: Layout) -> Schedule:
 
 def one_shot(layout: Layout) -> Schedule:
     """All-reduce in one step: each rank sends its whole vector to all, S(n-1) bytes."""
-    builder = Builder("all_reduce", "mesh_one_shot", layout.ranks, np.ones(1))
+    builder = Builder("all_reduce", "mesh_one_shot", layout.ranks, np.ones(1), symmetry=(("shift", layout.ranks),))
     check_count("mesh_one_shot", layout.ranks, layout.ranks * (layout.ranks - 1))
     source, destination = pairs(layout.ranks)
     builder.add(source, destination, np.zeros_like(source), REDUCE, 0, ready=True)
@@ -43,7 +43,7 @@ def _mesh(collective: str, layout: Layout) -> Schedule:
     phases = {"all_reduce": [REDUCE, COPY], "all_gather": [COPY], "reduce_scatter": [REDUCE]}[collective]
     # In an all-reduce each of the n - 1 transfers of a rank's second step waits for the n - 1 that reach it in the first.
     check_count("mesh", n, len(phases) * n * (n - 1), (len(phases) - 1) * n * (n - 1) ** 2)
-    builder = Builder(collective, "mesh", n, blocks=np.full(n, 1 / n))
+    builder = Builder(collective, "mesh", n, blocks=np.full(n, 1 / n), symmetry=(("shift", n),))
     source, destination = pairs(n)
     for step, operation in enumerate(phases):
         builder.add(source, destination, destination if operation == REDUCE else source, operation, step)

@@ -8,7 +8,7 @@ transfers leave by one link in the order of their steps. Trees are kept on disk,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from .. import cache
 from ..bounds.allgather import worst_cut
+from ..bounds.rooted import rooted_cut
 from ..builder import Builder
-from ..csr import pointers
+from ..csr import pointers, ranges
 from ..errors import InputError, InternalError
 from ..layout import NotApplicable
 from ..network import Network
@@ -26,16 +27,21 @@ from ..schedule import COPY, REDUCE, FixedRoutes, Schedule
 from ..units import format_bandwidth
 from ..wires import Wires
 from .hops import Hops
-from .packing import Demand, Forest, Progress, demand_for, pack
-from .roots import best_rates
-from .timing import GOOD, Timing, choose_timing
+from .packing import Demand, Forest, Progress, demand_for, demand_from, pack
+from .roots import best_rates, whole_rates
+from .timing import FEW, GOOD, MOVES, SLICES, Timing, choose_timing, pipeline
+from .tree import check_root
 
 I64 = NDArray[np.int64]
 
 HOPS = 450_000
 """Of all trees together, at most: trees get coarser, and the schedule short of the optimum, where more would be needed."""
-PARTS = (1.0, 0.95, 0.0)
-"""Of the best rates of an all_reduce's roots: with something to spare trees are easier to find; 0 stands for equal rates."""
+ENOUGH = 1.04
+"""Times the least time of an all_reduce: with that, rates that are easier to meet than the best ones are not tried."""
+SPARING = 0.95
+"""Of the best rates of an all_reduce's roots."""
+TREES = 64
+"""From the root of a broadcast or reduce, at most."""
 VERSION = 2
 """Of what the cache holds."""
 
@@ -68,26 +74,65 @@ def all_reduce(network: Network, ranks: I64, progress: Progress, slices: int | N
     return _schedule(builder, phases)
 
 
+def broadcast(network: Network, ranks: I64, progress: Progress, slices: int | None = None, root: int = 0) -> Schedule:
+    """Broadcast along as many trees from `root` as it and the way to the farthest rank can feed.
+
+    slices: into how many each tree's data is cut, at most 64 where nothing is said: with trees d hops deep all takes
+    (slices + d - 1) / slices times as long as it would at best. Else as `all_gather`.
+    """
+    return _from_root("broadcast", network, ranks, progress, slices, root)
+
+
+def reduce(network: Network, ranks: I64, progress: Progress, slices: int | None = None, root: int = 0) -> Schedule:
+    """Reduce along trees to `root`; parameters as for `broadcast`."""
+    return _from_root("reduce", network, ranks, progress, slices, root)
+
+
+def _from_root(collective: str, network: Network, ranks: I64, progress: Progress, slices: int | None, root: int) -> Schedule:
+    check_root(len(ranks), root)
+    wires = _wires(network, ranks, slices)
+    side = wires.turn() if collective == "reduce" else wires
+    rate, _ = rooted_cut(network, side.ranks, int(side.ranks[root]), reverse=side.turned)
+    if not rate:
+        raise NotApplicable("optimal: a rank cannot be reached from the root, or reach it")
+    forest = _kept(side, demand_from(side, root, rate, TREES), (), progress, exactly=True)
+    trees = len(forest.root)
+    timing = pipeline(forest, slices or max(1, min(SLICES[-1], MOVES // (trees * len(ranks)))))
+    parts = np.full(timing.slices, 1 / timing.slices)
+    builder = Builder(collective, "optimal", len(ranks), np.full(trees, 1 / trees), parts, root)
+    return _schedule(builder, [(forest, timing)], root=root)
+
+
 def _best_packed(
-    network: Network, sides: Sequence[Wires], equal: Fraction, slices: int | None, progress: Progress
+    network: Network, sides: tuple[Wires, Wires], equal: Fraction, slices: int | None, progress: Progress
 ) -> list[tuple[Forest, Timing]]:
     """Trees that collect and trees that spread, of those rates of the roots with which they take least time together."""
     best: list[tuple[Forest, Timing]] = []
-    for part in PARTS:
-        rates = best_rates(sides[-1], equal, part) if part else [equal] * len(sides[0].ranks)
+    free = best_rates(sides[-1], equal)
+    for rates in _choices(sides, free, equal):
         try:
-            forests = _forests(network, sides, rates, progress, exactly=part in (0.0, 1.0))
+            forests = _forests(network, sides, rates, progress, exactly=rates in (free, [equal] * len(rates)))
             found = [(forest, choose_timing(forest, slices)) for forest in forests]
         except NotApplicable as reason:
-            if best or part:
-                progress(str(reason))
-                continue
-            raise
+            progress(str(reason))
+            continue
         if not best or _time(found) < _time(best):
             best = found
-        if len(set(rates)) == 1 or _time(best) * float(sum(rates)) <= 2 * GOOD:
+        if _time(best) * float(sum(free)) <= 2 * (GOOD if rates is free else ENOUGH):
             break
+    if not best:
+        raise NotApplicable("optimal: no trees were found for any rates of the roots")
     return best
+
+
+def _choices(sides: tuple[Wires, Wires], free: list[Fraction], equal: Fraction) -> Iterator[list[Fraction]]:
+    """Rates of the roots to try: the best; those of few trees; with something to spare trees are easier to find; equal ones."""
+    yield free
+    if len(set(free)) > 1:
+        if (few := whole_rates(sides, FEW)) is not None:
+            yield few
+        yield best_rates(sides[-1], equal, SPARING)
+        yield [equal] * len(free)
 
 
 def _time(phases: Sequence[tuple[Forest, Timing]]) -> float:
@@ -151,7 +196,7 @@ def _kept(wires: Wires, demand: Demand, dims: tuple[int, ...], progress: Progres
     return forest
 
 
-def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]]) -> Schedule:
+def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]], **options: object) -> Schedule:
     """The transfers of trees that collect or spread, one phase after another; tree t's slice s is chunk t * slices + s."""
     start = 0
     ways: list[I64] = []
@@ -168,16 +213,36 @@ def _schedule(builder: Builder, phases: Sequence[tuple[Forest, Timing]]) -> Sche
         route.append(hop + sum(len(way) for way in ways))
         ways.append(links)
         start += timing.steps
-    schedule = builder.build(_note(phases), slices=phases[0][1].slices)
+    schedule = builder.build(_note(phases), slices=phases[0][1].slices, **options)
     used, of = np.unique(np.concatenate(route), return_inverse=True)
     width = max(way.shape[1] for way in ways)
     taken = np.concatenate([np.pad(way, ((0, 0), (0, width - way.shape[1])), constant_values=-1) for way in ways])[used]
-    streams = np.diff(schedule.chunk_ptr)
-    return replace(
-        schedule,
-        streams=streams,
-        routes=FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0]),
-    )
+    routes = FixedRoutes(of.astype(np.int32), pointers((taken >= 0).sum(axis=1)), taken[taken >= 0])
+    return _in_turn(replace(schedule, streams=np.diff(schedule.chunk_ptr), routes=routes), taken[of])
+
+
+def _in_turn(schedule: Schedule, links: I64) -> Schedule:
+    """With the waits that let transfers over any link, not just the first, go in the order of their steps.
+
+    Then what is late holds up no link for what is due: streams are as many as chunks, so all transfers of a step end in the
+    step's time at the latest, and the whole takes what `Timing.time` says or less. links: [T, R], -1 after the last.
+    """
+    transfer, position = np.nonzero(links[:, 1:] >= 0)
+    place = links[transfer, position + 1] * np.int64(schedule.steps) + schedule.step[transfer]
+    order = np.argsort(place, kind="stable")
+    transfer, place = transfer[order], place[order]
+    begins = np.flatnonzero(np.diff(place, prepend=-1))
+    size = np.diff(np.append(begins, len(place)))
+    link = place[begins] // schedule.steps
+    after = np.flatnonzero(np.diff(link, prepend=-1) == 0)  # places with one before them on the same link
+    before = np.repeat(after - 1, size[after])
+    late = np.repeat(transfer[ranges(begins[after], begins[after] + size[after])], size[before])
+    early = transfer[ranges(begins[before], begins[before] + size[before])]
+    known = np.repeat(np.arange(schedule.transfers), np.diff(schedule.wait_ptr))
+    keys = np.concatenate((known, late)) * np.int64(schedule.transfers) + np.concatenate((schedule.wait_ids, early))
+    keys = np.sort(keys)
+    rows, ids = np.divmod(keys[np.diff(keys, prepend=-1) != 0], schedule.transfers)
+    return replace(schedule, wait_ptr=pointers(np.bincount(rows, minlength=schedule.transfers)), wait_ids=ids.astype(np.int32))
 
 
 def _transfers(forest: Forest, timing: Timing) -> tuple[I64, I64, I64]:

@@ -159,7 +159,7 @@ def demand_for(sides: Sequence[Wires], rates: list[Fraction], most: int) -> Dema
     total = sum(rates, Fraction(0))
     if total / unit <= most:
         return Demand(unit, *(_in_units(those, unit) for those in (rates, capacity)))
-    roots = np.maximum(_in_units(rates, total / most), 1)
+    roots = np.maximum(_in_units(rates, total / most), np.array([rate > 0 for rate in rates], dtype=np.int64))
     largest = total / int(roots.sum())
     low, high = 0, BISECTIONS  # the unit is a whole number of largest / BISECTIONS
     while high - low > 1:
@@ -168,6 +168,18 @@ def demand_for(sides: Sequence[Wires], rates: list[Fraction], most: int) -> Dema
     if not low:
         raise NotApplicable(f"optimal: {most} trees are too few for these capacities")
     return Demand(largest * low / BISECTIONS, roots, _in_units(capacity, largest * low / BISECTIONS))
+
+
+def demand_from(wires: Wires, root: int, rate: Fraction, most: int) -> Demand:
+    """The demand of as few trees as carry `rate` bytes/s from one root, a place in `wires.ranks`; nearly as many bytes/s where
+    more than `most` were needed."""
+    rates = [rate if place == root else Fraction(0) for place in range(len(wires.ranks))]
+    capacity = [Fraction(value) for value in wires.capacity.tolist()]
+    for count in range(1, most + 1):
+        demand = Demand(rate / count, *(_in_units(those, rate / count) for those in (rates, capacity)))
+        if _fits((wires,), demand.roots, demand.capacity):
+            return demand
+    return demand_for((wires,), rates, most)
 
 
 def _in_units(values: Sequence[Fraction], unit: Fraction) -> I64:

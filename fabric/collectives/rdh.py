@@ -81,7 +81,8 @@ def _rdh(collective: str, layout: Layout, order: Order | None, start: Start | No
     one = order != "gray" or len(parts) == 1
     lanes = [[-1 if one else cheapest.index(axis) for axis in axes] for axes in parts]
     options = {"order": order, "start": start}
-    return lines.build(collective, "rdh", grids, list(parts.values()), lanes, options=options)
+    symmetry = (("xor", n),)  # a Gray code is linear too
+    return lines.build(collective, "rdh", grids, list(parts.values()), lanes, symmetry=symmetry, options=options)
 
 
 def _cheapest_first(dims: tuple[int, ...], bandwidth: tuple[float, ...], *, gray: bool) -> list[Axis]:

@@ -58,7 +58,9 @@ def _ring(
     used = len(rings) // directions
     note = f"{used} cycle{'s' * (used > 1)} x {directions} direction{'s' * (directions > 1)}"
     options = {"cycles": used, "directions": directions, "weights": weights}
-    return lines.build(collective, "ring", rings, weights, [[lane] for lane in range(len(rings))], note=note, options=options)
+    lanes = [[lane] for lane in range(len(rings))]
+    symmetry = (("shift", layout.ranks),) if (np.diff(rings[0]) == 1).all() else ()  # no such one of the cycles of a torus
+    return lines.build(collective, "ring", rings, weights, lanes, symmetry=symmetry, note=note, options=options)
 
 
 def directed_rings(layout: Layout, cycles: int | None, directions: Directions) -> list[I64]:

@@ -15,7 +15,7 @@ from math import floor, lcm
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bounds.allgather import reach
+from ..bounds.allgather import in_units, reach
 from ..wires import Wires
 
 I64 = NDArray[np.int64]
@@ -37,6 +37,29 @@ def best_rates(wires: Wires, equal: Fraction, part: float = 1.0) -> list[Fractio
     if found is not None and part < 1:
         found = _freely(wires, part * float(sum(found)))
     return found if found is not None and sum(found) > equal * ranks * Fraction(BETTER) else [equal] * ranks
+
+
+def whole_rates(sides: tuple[Wires, Wires], most: int) -> list[Fraction] | None:
+    """Rates in whole units of the capacities, so that few trees carry them, with the largest sum that fits; None where that is
+    more than `most` units.
+
+    A rank into or out of which lead c units is the root of t - c of t units at least; the others have the rest, evenly.
+    """
+    unit, units = in_units(sides[0].capacity)
+    ranks = len(sides[0].ranks)
+    into = np.array([np.bincount(side.destination, units.astype(np.int64), side.nodes)[side.ranks] for side in sides])
+    least = into.min(axis=0).astype(np.int64)
+    largest = int(least.sum()) // (ranks - 1)
+    for total in range(largest, 0, -1) if largest <= most else ():
+        roots = np.maximum(total - least, 0)
+        free = np.flatnonzero(roots == 0)
+        if (rest := total - int(roots.sum())) < 0 or not len(free):
+            continue
+        np.add.at(roots, free[np.arange(rest) * len(free) // rest], 1)
+        rates = [unit * root for root in roots.tolist()]
+        if _violated(sides, rates) == []:
+            return rates
+    return None
 
 
 def _freely(wires: Wires, most: float | None) -> list[Fraction] | None:

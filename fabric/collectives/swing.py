@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..builder import Builder
 from ..errors import InputError, unknown
 from ..layout import Layout, NotApplicable
-from ..schedule import Schedule
+from ..schedule import Schedule, Symmetry
 from . import butterfly
 
 I64 = NDArray[np.int64]
@@ -46,7 +46,8 @@ def reduce_scatter(layout: Layout, ports: Ports = "all") -> Schedule:
 def whole_all_reduce(layout: Layout, ports: Ports = "all") -> Schedule:
     """All-reduce of the whole vector in each of log2 n steps, for the least latency; parameters as for `all_reduce`."""
     parts = _parts(layout, ports)
-    builder = Builder("all_reduce", "swing_whole", layout.ranks, np.ones(1), np.full(len(parts), 1 / len(parts)))
+    shares = np.full(len(parts), 1 / len(parts))
+    builder = Builder("all_reduce", "swing_whole", layout.ranks, np.ones(1), shares, symmetry=_symmetry(layout))
     for part, partners in enumerate(parts):
         butterfly.all_reduce(builder, np.arange(layout.ranks), partners, part, 0)
     return builder.build(ports=ports)
@@ -55,7 +56,8 @@ def whole_all_reduce(layout: Layout, ports: Ports = "all") -> Schedule:
 def _swing(collective: str, layout: Layout, ports: Ports) -> Schedule:
     parts, n = _parts(layout, ports), layout.ranks
     ranks = np.arange(n)
-    builder = Builder(collective, "swing", n, np.full(n, 1 / n), np.full(len(parts), 1 / len(parts)))
+    shares = np.full(len(parts), 1 / len(parts))
+    builder = Builder(collective, "swing", n, np.full(n, 1 / n), shares, symmetry=_symmetry(layout))
     for part, partners in enumerate(parts):
         step = 0
         if collective != "all_gather":
@@ -63,6 +65,10 @@ def _swing(collective: str, layout: Layout, ports: Ports) -> Schedule:
         if collective != "reduce_scatter":
             butterfly.all_gather(builder, ranks, partners[::-1], ranks[:, np.newaxis], part, step)
     return builder.build(ports=ports)
+
+
+def _symmetry(layout: Layout) -> Symmetry:
+    return tuple(("mirror", k) for k in layout.dims)
 
 
 def _parts(layout: Layout, ports: Ports) -> list[butterfly.Rounds]:

@@ -76,7 +76,8 @@ def _themis(collective: str, layout: Layout, chunks: int, depth: int, shares: Sh
     passes = n * phases * len(orders)
     waits = passes * sum((tier.size - 1) ** 2 for tier in tiers if not tier.ring)
     lines.check_count("themis", n, passes * steps, waits, carried=passes * ways * (n - 1))
-    builder = Builder(collective, "themis", n, blocks=np.full(n, 1 / n), parts=np.repeat(weights, ways) / ways)
+    parts, symmetry = np.repeat(weights, ways) / ways, tuple(("shift", tier.size) for tier in tiers)
+    builder = Builder(collective, "themis", n, blocks=np.full(n, 1 / n), parts=parts, symmetry=symmetry)
     stages = _timetable(tiers, orders, weights)
     scatter, gather = [(stage, REDUCE) for stage in reversed(stages)], [(stage, COPY) for stage in stages]
     _add(builder, tiers, orders, depth, {"reduce_scatter": scatter, "all_gather": gather}.get(collective, scatter + gather))
@@ -164,7 +165,13 @@ def _balanced(tiers: Sequence[Tier], chunks: int) -> tuple[list[Order], list[flo
 
 def _least_busy(tiers: Sequence[Tier], orders: list[Order]) -> list[float]:
     """The share of each order that minimises the time of the busiest tier; among such, the sum over the places in the
-    orders of the time of the tier that is busiest there, so that chunks find the next tier free."""
+    orders of the time of the tier that is busiest there, so that chunks find the next tier free.
+
+    On equal tiers that is every rotation alike: each tier is then as often in each place, so none is busier than another.
+    """
+    if len(set(tiers)) == 1:
+        rotations = {tuple(np.roll(orders[0], shift).tolist()) for shift in range(len(tiers))}
+        return [(order in rotations) / len(tiers) for order in orders]
     from scipy.optimize import linprog
 
     count = len(tiers)

@@ -26,6 +26,8 @@ GOOD = 1.004
 SLICES = (1, 2, 3, 4, 6, 8, 16, 32, 64)
 MOVES = 300_000
 """Hops of all trees times slices, beyond which none are tried."""
+FEW, MOST, PIPELINED = 16, 512, 900_000
+"""Trees so few that steps cannot be filled with them: slices in a pipeline do it, so many at most, and hops times slices."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,13 +53,16 @@ def choose_timing(forest: Forest, slices: int | None) -> Timing:
     """The timing with the fewest slices that keeps the links busy, or with as many as are asked for."""
     if slices is not None:
         return time_hops(forest, slices)
-    hops = int(forest.demand.roots.sum()) * (forest.hop.shape[1] - 1)
+    trees = int(forest.demand.roots.sum())
+    hops = trees * (forest.hop.shape[1] - 1)
     best = time_hops(forest, 1)
-    for count in SLICES[1:]:
+    for count in SLICES[1:4] if trees <= FEW else SLICES[1:]:
         if best.time <= GOOD or hops * count > MOVES:
             break
         other = time_hops(forest, count)
         best = other if other.time < best.time - 1e-3 else best
+    if trees <= FEW and best.time > GOOD:
+        best = min(best, pipeline(forest, max(1, min(MOST, PIPELINED // hops))), key=lambda one: one.time)
     return best
 
 
@@ -69,11 +74,11 @@ def time_hops(forest: Forest, slices: int) -> Timing:
             break
         other = _timing(forest, slices, shortest)
         best = other if other.time < best.time else best
-    return min(best, _pipeline(forest, slices), key=lambda one: one.time) if slices > 1 else best
+    return min(best, pipeline(forest, slices), key=lambda one: one.time) if slices > 1 else best
 
 
-def _pipeline(forest: Forest, slices: int) -> Timing:
-    """Slice after slice, each a hop further in every step: for trees that no steps of their own fit."""
+def pipeline(forest: Forest, slices: int) -> Timing:
+    """Slice after slice, each a hop further in every step: for few trees, and those that no steps of their own fit."""
     classes, weight = forest.orbits
     tree, rank = np.nonzero(forest.hop >= 0)
     level = forest.depth[tree, rank] - 1

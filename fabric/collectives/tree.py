@@ -57,9 +57,14 @@ def gather(layout: Layout, root: int = 0) -> Schedule:
 
 def ranks_from(layout: Layout, root: int) -> I64:
     """All ranks in order, the root first; InputError where there is no such rank."""
-    if not 0 <= root < layout.ranks:
-        raise InputError(f"root has to be one of the ranks 0..{layout.ranks - 1}, not {root}")
+    check_root(layout.ranks, root)
     return (np.arange(layout.ranks) + root) % layout.ranks
+
+
+def check_root(ranks: int, root: int) -> None:
+    """InputError where there is no such rank."""
+    if not 0 <= root < ranks:
+        raise InputError(f"root has to be one of the ranks 0..{ranks - 1}, not {root}")
 
 
 def _children(ranks: int) -> list[I64]:

@@ -86,7 +86,9 @@ def _start(name: str, layout: Layout, transfers: Callable[[int, int], int], move
         raise NotApplicable(f"{name} needs more than one machine")
     n, m, g = layout.ranks, layout.servers, layout.inner.ranks
     check_count(name, n, transfers(m, g), carried=moves * n * n)
-    builder = Builder("all_to_all", name, n, blocks=np.full(n * n, 1 / n))
+    # In three steps the ports differ from machine to machine.
+    symmetry = (("shift", g), ("shift", m)) if name != "three_step" else ()
+    builder = Builder("all_to_all", name, n, blocks=np.full(n * n, 1 / n), symmetry=symmetry)
     return builder, _Machines(np.arange(n).reshape(m, g), pairs(m), pairs(g))
 
 

@@ -24,13 +24,13 @@ ATTEMPTS: tuple[dict[str, Any], ...] = ({"cache": True, **FAST}, FAST, {"cache":
 NOTICE_AFTER = 1.5  # s; reading the compiled kernel from the cache takes a fraction of that
 
 
-def kept() -> bool:
-    """Whether the compiled kernel is at hand: compiled in this process, or earlier on this machine."""
-    return compiled_advance.cache_info().currsize > 0 or _on_disk()
+def loaded() -> bool:
+    """Whether this process has used the compiled kernel."""
+    return compiled_advance.cache_info().currsize > 0
 
 
 @cache
-def _on_disk() -> bool:
+def kept() -> bool:
     """Whether numba's cache beside the kernel holds it."""
     return any((Path(__file__).parent / "__pycache__").glob("kernel.advance-*.nbi"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -12,24 +11,23 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InputError, RunError, unknown
+from ..errors import InputError, unknown
 from . import kernel, state
 from .certificate import certify
-from .compiled import kept
-from .flows import I64, Flows, History, Outcome
-from .history import Recorder
-from .kernel import STEADY
+from .compiled import kept, loaded
+from .flows import I64, Flows, Outcome
+from .history import SLICES, Recorder
+from .memory import check_memory
 
 KERNELS = ("auto", "python", "numba", "exact")
 STATES = {kernel.DONE: "done", kernel.STALLED: "stalled", kernel.UNTIL: "until", kernel.WATCHED: "watched"}
 
-# Plain Python handles about 8 million units of work a second; loading the compiled kernel takes longer than these
-# many units.
-PYTHON_WORK = 2_000_000
-COMPILING_WORK = 60_000_000  # and compiling it, once on a machine, longer than these
+# Plain Python handles about 8 million units of work a second. Where the compiled kernel is loaded it is always the quicker one;
+# to load it costs as much as so many units, and to compile it, once on a machine, as so many.
+PYTHON_WORK, COMPILING_WORK = 2_000_000, 60_000_000
+DOUBT = 8  # a run may take so many times the work that is estimated
 CHUNK = 0.2  # s between looks at the keyboard and calls of `progress`
 CHUNK_ENTRIES = 5_000_000  # visits of route entries that surely fit into it
-BYTES_PER_FLOW, BYTES_PER_ENTRY, BYTES_PER_WAIT, BYTES_PER_CAPACITY = 240, 40, 12, 190
 
 
 class Progress(NamedTuple):
@@ -42,12 +40,13 @@ class Progress(NamedTuple):
 
 @dataclass(frozen=True)
 class Stall:
-    """A flow that cannot finish by itself, and why: capacities of zero on its route, flows before it, or held."""
+    """A flow that cannot finish by itself, and why: capacities of zero on its route, flows before it, held, or too slow."""
 
     flow: int
     capacities: tuple[int, ...]
     flows: tuple[int, ...]
     held: bool
+    endless: bool = False  # it would end after the largest time that a number can hold
 
     def __str__(self) -> str:
         reasons = []
@@ -57,6 +56,8 @@ class Stall:
             reasons.append("waits for flow " + ", ".join(map(str, self.flows)))
         if self.held:
             reasons.append("is held")
+        if self.endless:
+            reasons.append("would end later than a number can tell")
         return f"flow {self.flow} " + " and ".join(reasons)
 
 
@@ -65,9 +66,9 @@ class Engine:
 
     Options: `kernel` "python", "numba", "exact" (Fractions) or "auto" (by estimated work); `method` "repair", "full" or
     "hybrid"; `tolerance` the relative change of capacities allowed to the solution; `verify` certifies fairness in
-    every epoch; `held` flows wait for `release`; `advance` returns at each completion of a `watch` flow; `record` keeps
-    the load of every capacity over time; `progress` is called a few times a second in long runs. Raises InputError for
-    options out of range and RunError for a run that cannot fit into memory.
+    every epoch; `held` flows wait for `release`; `advance` returns at each completion of a `watch` flow; `slices` bounds the
+    slices of time for which the load of every capacity is kept, 0 keeps none; `progress` is called a few times a second in
+    long runs. Raises InputError for options out of range and RunError for a run that cannot fit into memory.
     """
 
     def __init__(
@@ -80,13 +81,15 @@ class Engine:
         verify: bool = False,
         held: Iterable[int] | None = None,
         watch: Iterable[int] | None = None,
-        record: bool = False,
+        slices: int = SLICES,
         progress: Callable[[Engine], None] | None = None,
     ) -> None:
         if kernel not in KERNELS:
             raise InputError(unknown("kernel", kernel, KERNELS))
         if method not in state.METHODS:
             raise InputError(unknown("method", method, list(state.METHODS)))
+        if slices < 0:
+            raise InputError(f"slices is {slices}: expected a count >= 0")
         if not 0 <= tolerance < 1:
             raise InputError(f"tolerance is {tolerance}: expected a number from 0 to below 1")
         self.flows = flows
@@ -96,15 +99,18 @@ class Engine:
         watched = self._indices("watch", watch)
         check_memory(flows)
         self._kernel = "numba" if kernel == "auto" and estimated_work(flows) > python_work() else kernel
-        self._verify, self._recorder = verify, Recorder(len(flows.capacity)) if record else None
-        self._progress, self._time = progress, 0.0
+        self._verify = verify
+        self._recorder = Recorder(len(flows.capacity), len(flows.route_ids), slices) if slices else None
+        self._progress, self._told, self._time = progress, perf_counter(), 0.0
         columns = state.make_state(flows, method=method, tolerance=tolerance, held=kept, watch=watched)
         if self._kernel == "exact":
             columns = state.first_rules(state.as_lists(columns, exact=True), tolerance)
         elif self._kernel != "numba":
             columns = state.as_lists(columns)
-        columns.count[STEADY] = record
         self._columns = columns
+
+    def __str__(self) -> str:
+        return f"{self.finished:,} of {len(self.flows.bytes):,} flows finished by {self.time:.6g} s"
 
     @property
     def time(self) -> float:
@@ -122,7 +128,7 @@ class Engine:
         In the last two cases the clock stands at `until` if that is finite. A later release() or set_capacity() may
         wake a stalled run.
         """
-        if until < self._time:
+        if not until >= self._time:
             raise InputError(f"cannot advance to {until} s: the time is {self._time} s already")
         code = self._run(until)
         columns = self._columns
@@ -154,21 +160,24 @@ class Engine:
         """The first `most` flows that cannot finish by themselves as things are, those without bandwidth first."""
         columns, flows = self._columns, self.flows
         phase = np.asarray(columns.phase)
-        dead = [f for f in np.flatnonzero(phase == kernel.SENDING).tolist() if columns.rate[f] == 0]
+        sending = np.flatnonzero(phase == kernel.SENDING).tolist()
+        asleep = np.flatnonzero((phase == kernel.SCHEDULED) | (phase == kernel.DELAYED)).tolist()
+        dead = [f for f in sending if columns.end[f] == np.inf] + [f for f in asleep if columns.pending_key[f] == np.inf]
         waiting = np.flatnonzero(phase == kernel.WAITING).tolist()
         return [self._stall(f, phase) for f in (dead + waiting)[:most]] if len(flows.bytes) else []
 
     def outcome(self) -> Outcome:
         """What has happened up to now; complete once advance() has answered "done"."""
-        history = self._recorder.history() if self._recorder else None
-        return make_outcome(self.flows, self._columns, self.tolerance, history)
+        outcome = make_outcome(self.flows, self._columns, self.tolerance)
+        return replace(outcome, history=self._recorder.history(self._columns, outcome.carried)) if self._recorder else outcome
 
     def _stall(self, flow: int, phase: npt.NDArray[Any]) -> Stall:
         columns, flows = self._columns, self.flows
         route = flows.route_ids[flows.route_ptr[flow] : flows.route_ptr[flow + 1]].tolist()
         before = flows.wait_ids[flows.wait_ptr[flow] : flows.wait_ptr[flow + 1]].tolist()
         dead = tuple(k for k in route if columns.limit[k] == 0) if phase[flow] == kernel.SENDING else ()
-        return Stall(flow, dead, tuple(f for f in before if phase[f] != kernel.FINISHED), flow in self._held)
+        endless = not dead and phase[flow] != kernel.WAITING
+        return Stall(flow, dead, tuple(f for f in before if phase[f] != kernel.FINISHED), flow in self._held, endless)
 
     def _indices(self, name: str, ids: Iterable[int] | None) -> I64:
         array = np.unique(np.fromiter(() if ids is None else ids, np.int64))
@@ -178,10 +187,11 @@ class Engine:
         return array
 
     def _run(self, until: float) -> int:
-        single = bool(self._verify or self._recorder)  # look at every epoch, the present one first
-        rounds = 0 if single else min(256, 1 + CHUNK_ENTRIES // (1 + len(self.flows.route_ids)))
+        """Advance in steps short enough to be interrupted, to tell of, and to take samples between."""
+        most = 0 if self._verify else min(256, 1 + CHUNK_ENTRIES // (1 + len(self.flows.route_ids)))
         while True:
             started = perf_counter()
+            rounds = self._recorder.rounds(self._columns, most) if self._recorder else most
             code = self._step(until, rounds)
             if self._verify:
                 certify(self.flows, self._columns, self.tolerance)
@@ -190,15 +200,19 @@ class Engine:
             if code != kernel.PAUSED:
                 return code
             took = perf_counter() - started
-            if single:
-                rounds = 1
-            elif took < CHUNK / 2:
-                rounds *= 2
+            if self._verify:
+                most = 1  # every epoch, after the present one
+            elif took < CHUNK / 2 and rounds == most:
+                most *= 2
             elif took > 2 * CHUNK:
-                rounds = max(1, rounds // 2)
-            if self._progress and took >= CHUNK / 2:
-                self._time = float(self._columns.clock[kernel.NOW] + self._columns.clock[kernel.BASE])
-                self._progress(self)
+                most = max(1, rounds // 2)
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._progress and perf_counter() - self._told >= CHUNK:
+            self._time = float(self._columns.clock[kernel.NOW] + self._columns.clock[kernel.BASE])
+            self._progress(self)
+            self._told = perf_counter()
 
     def _step(self, until: float, rounds: int) -> int:
         if self._kernel == "auto" and self._columns.count[kernel.WORK] > python_work():
@@ -246,15 +260,17 @@ def solve(flows: Flows, *, symmetry: Literal["auto", "off"] = "auto", **options:
 
 
 def prepare(flows: Flows) -> None:
-    """Compile now, or read from the cache, what a run of these flows would stop for later."""
-    if estimated_work(flows) > python_work():
+    """Compile now, or read from the cache, what a run of these flows may stop for later."""
+    if DOUBT * estimated_work(flows) > python_work():
         from .compiled import compiled_advance
 
         compiled_advance()
 
 
 def python_work() -> int:
-    """Up to how many units of work plain Python is the quicker way, with the compiled kernel at hand or not."""
+    """Up to how many units of work plain Python is the quicker way."""
+    if loaded():
+        return 0
     return PYTHON_WORK if kept() else COMPILING_WORK
 
 
@@ -274,36 +290,7 @@ def estimated_work(flows: Flows) -> float:
     return entries * (6 + kinds / steps)
 
 
-def check_memory(flows: Flows) -> None:
-    """Refuse, with the numbers, a run that cannot fit into the memory that is free."""
-    need = (
-        BYTES_PER_FLOW * len(flows.bytes)
-        + BYTES_PER_ENTRY * len(flows.route_ids)
-        + BYTES_PER_WAIT * len(flows.wait_ids)
-        + BYTES_PER_CAPACITY * len(flows.capacity)
-    )
-    free = free_memory()
-    if need > free:
-        raise RunError(
-            f"{len(flows.bytes):,} flows with {len(flows.route_ids):,} route entries need about "
-            f"{need / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free"
-        )
-
-
-def free_memory() -> float:
-    """Bytes of memory that a new program can have; inf where the system does not tell."""
-    try:
-        with open("/proc/meminfo") as lines:
-            table = dict(line.split(":") for line in lines)
-        return float(table["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        try:
-            return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        except (AttributeError, ValueError, OSError):
-            return np.inf
-
-
-def make_outcome(flows: Flows, columns: kernel.State, tolerance: float, history: History | None) -> Outcome:
+def make_outcome(flows: Flows, columns: kernel.State, tolerance: float) -> Outcome:
     """Read the columns of a run."""
     get = state.column
     clock = [float(value) for value in columns.clock]
@@ -312,7 +299,7 @@ def make_outcome(flows: Flows, columns: kernel.State, tolerance: float, history:
     born, died = get(columns, "born"), get(columns, "died")
     born_base, died_base = get(columns, "born_base"), get(columns, "died_base")
     eligible = born_base + born
-    sending = phase == kernel.SENDING
+    sending = (phase == kernel.SENDING) | (phase == kernel.LEAVING)  # the latter in the midst of an interrupted step
     rounds = flows.repeat - get(columns, "left")
     rest = get(columns, "rest") - get(columns, "rate") * (now - get(columns, "anchor"))
     gone = np.where(sending, flows.bytes - rest, 0.0)
@@ -321,10 +308,12 @@ def make_outcome(flows: Flows, columns: kernel.State, tolerance: float, history:
     used = get(columns, "users") > 0
     saturated = used & np.isfinite(get(columns, "level"))
     ended = np.any(np.isfinite(died))
+    with np.errstate(over="ignore"):  # a flow may begin later than a number can tell
+        begin = eligible + flows.delay
     elapsed = (clock[kernel.LAST] - clock[kernel.FIRST]) + (clock[kernel.LAST_BASE] - clock[kernel.FIRST_BASE])
     return Outcome(
         eligible=eligible,
-        begin=eligible + flows.delay,
+        begin=begin,
         finish=died_base + died,
         duration=(died_base - born_base) + (died - born),
         carried=np.bincount(flows.route_ids, per_entry, len(flows.capacity)).astype(float),
@@ -336,5 +325,4 @@ def make_outcome(flows: Flows, columns: kernel.State, tolerance: float, history:
         classes=len(flows.bytes),
         flows=len(flows.bytes),
         tolerance=tolerance,
-        history=history,
     )

@@ -1,14 +1,12 @@
 """What the engine is given and what it returns: plain arrays, checked on entry.
 
 A *capacity* is anything that has bytes per second to share; a *flow* is an amount of bytes that uses some capacities,
-each
-with a coefficient. The timing rules of a flow:
+each with a coefficient. The timing rules of a flow:
 
 1. it is *eligible* at the latest of its ``start`` and the finish of every flow that it waits for;
 2. it *begins* ``delay`` later;
 3. from then on its bytes leave at its max-min fair rate: for every capacity the sum of coefficient x rate over the
-flows
-   that have begun stays within it, and no rate exceeds the flow's own ``flow_cap``;
+   flows that have begun stays within it, and no rate exceeds the flow's own ``flow_cap``;
 4. it is *finished* when its bytes have left; a flow without bytes or without capacities finishes when it begins;
 5. a flow with ``repeat`` m does 2-4 m times in a row and is finished at the end of the last.
 """
@@ -27,6 +25,7 @@ from ..errors import InputError
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
+SHOWN = 10  # flows of a cycle that are named
 Lists = Sequence[Sequence[int]]
 Compressed = tuple[npt.ArrayLike, npt.ArrayLike]
 
@@ -73,13 +72,14 @@ class Flows:
         `coefficients` follow the shape of `routes`. `events` are (time s, capacity index, bytes/s) triples in any
         order, or three arrays. Raises InputError that names the array and the index of the first bad value.
         """
-        amounts = _vector("bytes", bytes, np.float64)
+        amounts = vector("bytes", bytes, np.float64)
         count = len(amounts)
         route_ptr, route_ids = _compressed("routes", routes, count)
         wait_ptr, wait_ids = _compressed("waits", waits, count)
-        time, changed, value = _events(events)
+        limits = vector("capacity", capacity, np.float64)
+        time, changed, value = _events(events, len(limits))
         flows = cls(
-            capacity=_vector("capacity", capacity, np.float64),
+            capacity=limits,
             bytes=amounts,
             route_ptr=route_ptr,
             route_ids=route_ids,
@@ -101,36 +101,19 @@ class Flows:
     def check(self) -> None:
         """Raise InputError on the first value that has no meaning: the array, the index and what was expected."""
         capacities, count = len(self.capacity), len(self.bytes)
-        _demand("capacity", self.capacity, np.isfinite(self.capacity) & (self.capacity >= 0), "a finite number >= 0")
-        _demand("bytes", self.bytes, np.isfinite(self.bytes) & (self.bytes >= 0), "a finite number >= 0")
-        _demand("delay", self.delay, np.isfinite(self.delay) & (self.delay >= 0), "a finite time >= 0")
-        _demand("start", self.start, np.isfinite(self.start) & (self.start >= 0), "a finite time >= 0")
-        _demand("flow_cap", self.flow_cap, self.flow_cap > 0, "a rate > 0 or inf")
-        _demand("repeat", self.repeat, self.repeat >= 1, "a count >= 1")
-        _demand("route_coef", self.route_coef, np.isfinite(self.route_coef) & (self.route_coef > 0), "a finite number > 0")
-        _demand(
-            "route_ids",
-            self.route_ids,
-            (self.route_ids >= 0) & (self.route_ids < capacities),
-            f"a capacity 0..{capacities - 1}",
-        )
-        _demand("wait_ids", self.wait_ids, (self.wait_ids >= 0) & (self.wait_ids < count), f"a flow 0..{count - 1}")
-        _demand("event_time", self.event_time, np.isfinite(self.event_time) & (self.event_time >= 0), "a finite time >= 0")
-        _demand(
-            "event_id",
-            self.event_id,
-            (self.event_id >= 0) & (self.event_id < capacities),
-            f"a capacity 0..{capacities - 1}",
-        )
-        _demand(
-            "event_capacity",
-            self.event_capacity,
-            np.isfinite(self.event_capacity) & (self.event_capacity >= 0),
-            "a finite number >= 0",
-        )
+        demand("capacity", self.capacity, _amount(self.capacity), "a finite number >= 0")
+        demand("bytes", self.bytes, _amount(self.bytes), "a finite number >= 0")
+        demand("delay", self.delay, _amount(self.delay), "a finite time >= 0")
+        demand("start", self.start, _amount(self.start), "a finite time >= 0")
+        demand("flow_cap", self.flow_cap, self.flow_cap > 0, "a rate > 0 or inf")
+        demand("repeat", self.repeat, self.repeat >= 1, "a count >= 1")
+        demand("route_coef", self.route_coef, np.isfinite(self.route_coef) & (self.route_coef > 0), "a finite number > 0")
+        demand("route_ids", self.route_ids, _below(self.route_ids, capacities), f"a capacity 0..{capacities - 1}")
+        demand("wait_ids", self.wait_ids, _below(self.wait_ids, count), f"a flow 0..{count - 1}")
         cycle = _cycle(self.wait_ptr, self.wait_ids)
         if cycle:
-            raise InputError("waits form a cycle: flow " + " waits for flow ".join(map(str, cycle)))
+            shown = cycle if len(cycle) <= SHOWN else [*cycle[: SHOWN - 1], f"... ({len(cycle) - 1:,} flows in all)"]
+            raise InputError("waits form a cycle: flow " + " waits for flow ".join(map(str, shown)))
 
     def starting(self, shift: float) -> Flows:
         """The same flows and events, `shift` seconds later."""
@@ -144,25 +127,27 @@ class Flows:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """The load of every capacity over time, stored as its changes.
+    """What the capacities carried over time, in slices that begin and end where rates change.
 
-    Between times[e] and times[e + 1] (s) row r carries the last load (bytes/s) written for it at or before e. `row`
-    names the row of each capacity: after a quotient run several capacities share one.
+    In a slice all loads are constant; in a run of many changes several go into one slice, and its loads are means. After a
+    quotient run several capacities share a row.
     """
 
-    times: F64  # E + 1
-    change_ptr: I64  # E + 1: the changes of epoch e are change_ptr[e]..change_ptr[e + 1]
-    change_row: I32
-    change_load: F64
-    row: I32  # K
+    start: float  # s, where the first slice begins
+    since: F64  # E + 1: where the slices begin and the last one ends, s after `start`
+    carried: F64  # E + 1, rows: bytes carried by then
+    row: I32  # K, the row of each capacity
 
-    def loads(self, capacity: int) -> F64:
-        """Load of one capacity in each of the E epochs, bytes/s."""
-        mine = np.flatnonzero(self.change_row == self.row[capacity])
-        epoch = np.searchsorted(self.change_ptr, mine, side="right") - 1
-        last = np.searchsorted(epoch, np.arange(len(self.times) - 1), side="right") - 1
-        values = np.concatenate([self.change_load[mine], [0.0]])  # index -1: nothing carried yet
-        return np.asarray(values[last])
+    @property
+    def times(self) -> F64:
+        """Where the E slices begin and the last one ends, s."""
+        return self.start + self.since
+
+    @property
+    def loads(self) -> F64:
+        """[E, K] bytes/s, the mean of each slice."""
+        mean = np.maximum(np.diff(self.carried, axis=0), 0.0) / np.diff(self.since)[:, None]
+        return np.asarray(mean[:, self.row])
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +161,7 @@ class Outcome:
     carried: F64  # K, bytes: coefficient x bytes of all that passed
     busy: F64  # K, s during which a flow was sending through it
     full: F64  # K, s during which it was saturated and held a flow back
-    epochs: int  # intervals of constant rates
+    epochs: int  # intervals of constant rates; the end of a flow that makes room for no other begins none
     time: float  # s, the last finish
     elapsed: float  # s from the first eligible flow to the last finish, on the engine's own clock
     classes: int  # flows simulated ...
@@ -187,21 +172,26 @@ class Outcome:
     history: History | None = None
 
 
-def _vector(name: str, values: npt.ArrayLike, kind: type[Any]) -> npt.NDArray[Any]:
+def vector(name: str, values: npt.ArrayLike, kind: type[Any]) -> npt.NDArray[Any]:
+    """One row of numbers of a kind. Raises InputError for anything else, and for numbers that the kind cannot hold."""
+    whole = issubclass(kind, np.integer)
+    expected = "whole numbers" if whole else "numbers"
     try:
-        array = np.asarray(values)
-        if not np.can_cast(array.dtype, kind, "same_kind") and array.size:
-            raise ValueError(f"values of type {array.dtype}")
-        array = np.ascontiguousarray(array, dtype=kind)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name}: expected numbers, got {error}") from None
-    if array.ndim != 1:
-        raise InputError(f"{name}: expected one row of numbers, got shape {array.shape}")
+        given = np.asarray(values)
+    except ValueError:
+        raise InputError(f"{name}: expected one row of {expected}, got rows of several lengths") from None
+    if given.ndim != 1:
+        raise InputError(f"{name}: expected one row of {expected}, got shape {given.shape}")
+    if given.size and (given.dtype.kind == "b" or not np.can_cast(given.dtype, kind, "same_kind")):
+        raise InputError(f"{name}: expected {expected}, got values of type {given.dtype}")
+    array = np.ascontiguousarray(given, dtype=kind)
+    if whole:
+        demand(name, given, array == given, f"a whole number up to {np.iinfo(kind).max}")
     return array
 
 
 def _spread(name: str, values: npt.ArrayLike, count: int, kind: type[Any]) -> npt.NDArray[Any]:
-    array = _vector(name, np.full(count, values) if np.ndim(values) == 0 else values, kind)
+    array = vector(name, np.full(count, values) if np.ndim(values) == 0 else values, kind)
     if len(array) != count:
         raise InputError(f"{name}: expected {count} values, one per flow, got {len(array)}")
     return array
@@ -211,17 +201,24 @@ def _compressed(name: str, lists: Lists | Compressed, count: int) -> tuple[I64, 
     if len(lists) == 0:
         return np.zeros(count + 1, np.int64), np.zeros(0, np.int32)
     if isinstance(lists, tuple) and len(lists) == 2 and isinstance(lists[0], np.ndarray):
-        ptr, ids = _vector(f"{name} pointers", lists[0], np.int64), _vector(name, lists[1], np.int64)
-        if len(ptr) != count + 1 or ptr[0] != 0 or ptr[-1] != len(ids) or np.any(np.diff(ptr) < 0):
-            raise InputError(f"{name}: expected {count + 1} ascending pointers from 0 to {len(ids)}")
+        ptr, ids = vector(f"{name} pointers", lists[0], np.int64), vector(name, lists[1], np.int32)
+        _check_pointers(f"{name} pointers", ptr, count, len(ids))
     else:
         rows: list[list[int]] = [list(row) for row in lists]  # type: ignore[arg-type]
         if len(rows) != count:
             raise InputError(f"{name}: expected {count} lists, one per flow, got {len(rows)}")
         ptr = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
-        ids = _vector(name, np.array([value for row in rows for value in row]), np.int64)
-    _demand(name, ids, (ids >= 0) & (ids <= np.iinfo(np.int32).max), "an index >= 0")
-    return ptr, ids.astype(np.int32)
+        ids = vector(name, np.array([value for row in rows for value in row]), np.int32)
+    return ptr, ids
+
+
+def _check_pointers(name: str, ptr: I64, count: int, length: int) -> None:
+    if len(ptr) != count + 1:
+        raise InputError(f"{name}: expected {count + 1} values, one more than there are flows, got {len(ptr)}")
+    demand(name, ptr[:1], ptr[:1] == 0, "0, where the first flow begins")
+    demand(name, ptr, np.diff(ptr, prepend=0) >= 0, "ascending pointers")
+    if ptr[-1] != length:
+        raise InputError(f"{name}[{count}] is {ptr[-1]}: expected {length}, as many as there are indices")
 
 
 def _coefficients(values: Any, count: int) -> F64:
@@ -229,28 +226,41 @@ def _coefficients(values: Any, count: int) -> F64:
         values = np.full(count, values)
     elif not isinstance(values, np.ndarray):
         values = [item for row in values for item in (row if isinstance(row, Sequence) else [row])]
-    array = _vector("route_coef", values, np.float64)
+    array = vector("route_coef", values, np.float64)
     if len(array) != count:
         raise InputError(f"route_coef: expected {count} values, one per entry of the routes, got {len(array)}")
     return array
 
 
-def _events(events: Any) -> tuple[F64, I32, F64]:
+def _events(events: Any, capacities: int) -> tuple[F64, I32, F64]:
+    """Checked as they are given, so that messages count as the giver does; then in the order of time."""
     if len(events) == 3 and isinstance(events[0], np.ndarray):
         time, index, value = events
     else:
         time, index, value = (list(column) for column in zip(*events, strict=True)) if len(events) else ([], [], [])
-    times, ids = _vector("event_time", time, np.float64), _vector("event_id", index, np.int64)
-    values = _vector("event_capacity", value, np.float64)
+    times, ids = vector("event_time", time, np.float64), vector("event_id", index, np.int32)
+    values = vector("event_capacity", value, np.float64)
     if not len(times) == len(ids) == len(values):
         raise InputError(
             f"events: expected as many times, capacities and values, got {len(times)}, {len(ids)} and {len(values)}"
         )
+    demand("event_time", times, _amount(times), "a finite time >= 0")
+    demand("event_id", ids, _below(ids, capacities), f"a capacity 0..{capacities - 1}")
+    demand("event_capacity", values, _amount(values), "a finite number >= 0")
     order = np.argsort(times, kind="stable")
-    return times[order], ids[order].astype(np.int32), values[order]
+    return times[order], ids[order], values[order]
 
 
-def _demand(name: str, values: npt.NDArray[Any], good: npt.NDArray[np.bool_], expected: str) -> None:
+def _amount(values: F64) -> npt.NDArray[np.bool_]:
+    return np.isfinite(values) & (values >= 0)
+
+
+def _below(ids: I32, count: int) -> npt.NDArray[np.bool_]:
+    return (ids >= 0) & (ids < count)
+
+
+def demand(name: str, values: npt.NDArray[Any], good: npt.NDArray[np.bool_], expected: str) -> None:
+    """Raise InputError with the index and the value of the first that is not good."""
     if not good.all():
         index = int(np.argmin(good))
         raise InputError(f"{name}[{index}] is {values[index]}: expected {expected}")
@@ -277,8 +287,8 @@ def _cycle(ptr: I64, ids: I32) -> list[int]:
 
 
 def _walk(ptr: I64, ids: I32, left: I64, flow: int) -> list[int]:
-    path: list[int] = []
-    while flow not in path:
-        path.append(flow)
+    place: dict[int, int] = {}
+    while flow not in place:
+        place[flow] = len(place)
         flow = next(int(other) for other in ids[ptr[flow] : ptr[flow + 1]] if left[other] > 0)
-    return [*path[path.index(flow) :], flow]
+    return [*list(place)[place[flow] :], flow]

@@ -45,8 +45,8 @@ PENDING_N, FINISHING_N, USED_N, AREA_N, MOVING_N, READY_N, HITS_N = 0, 1, 2, 3, 
 SENDING_N, ENTRIES_N, FINISHED_N = 7, 8, 9  # flows sending, their route entries, flows finished
 EPOCHS, NEXT_EVENT, SINCE_SHIFT, METHOD = 10, 11, 12, 13
 EFFORT, WORK, TRUST, PATIENCE = 14, 15, 16, 17  # see settle()
-LAUNCHED, STEADY = 18, 19  # the run has begun; no leaps over repeats
-COUNTS = 20
+LAUNCHED, ROUNDS, TALLY = 18, 19, 20  # the run has begun; times at which something happened; see advance()
+COUNTS = 21
 # Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases; see
 # refill()
 NOW, BASE, CHANGED, FIRST, FIRST_BASE, LAST, LAST_BASE, CUT = 0, 1, 2, 3, 4, 5, 6, 7
@@ -110,6 +110,8 @@ class State(NamedTuple):
     busy_since: Any
     full: Any
     full_since: Any
+    passed: Any  # bytes carried of flows, and of repetitions of flows, that have ended
+    carried: Any  # bytes carried by now, see tally()
     # who sends through what: member[p] and its route entry, and where each entry is
     member: Any
     member_entry: Any
@@ -690,6 +692,7 @@ def leave(s: State, f: int) -> None:
         s.member_entry[p] = s.member_entry[last]
         s.slot[s.member_entry[p]] = p
         s.spare[k] += s.route_coef[e] * rate
+        s.passed[k] += s.route_coef[e] * s.size[f]
         if s.users[k] == 0:
             vacate(s, k)
         elif s.level[k] < INF and inconsistent(s, k):
@@ -862,7 +865,7 @@ def skip(s: State, until: Any) -> None:
     """Where all that goes on ends now and starts again alike, the next rounds are copies of it: leap over them."""
     count, clock = s.count, s.clock
     now = clock[NOW]
-    if count[READY_N] == 0 or count[READY_N] != count[SENDING_N] or count[PENDING_N] > 0 or count[STEADY] != 0:
+    if count[READY_N] == 0 or count[READY_N] != count[SENDING_N] or count[PENDING_N] > 0:
         return
     delay = s.delay[s.ready[0]]
     rounds = s.left[s.ready[0]] - 1
@@ -880,7 +883,10 @@ def skip(s: State, until: Any) -> None:
     if rounds <= 0:
         return
     for i in range(count[READY_N]):
-        s.left[s.ready[i]] -= rounds
+        f = s.ready[i]
+        s.left[f] -= rounds
+        for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
+            s.passed[s.route_ids[e]] += rounds * s.route_coef[e] * s.size[f]
     for i in range(count[USED_N]):
         k = s.used[i]
         s.busy[k] += rounds * sending
@@ -949,8 +955,31 @@ def move_base(s: State) -> None:
                 s.begin[f] -= whole
 
 
+def tally(s: State) -> None:
+    """Sum up what each capacity has carried by now."""
+    now = s.clock[NOW]
+    for k in range(len(s.limit)):
+        carried = s.passed[k]
+        for p in range(s.member_ptr[k], s.member_ptr[k] + s.users[k]):
+            f = s.member[p]
+            rest = max(s.rest[f] - s.rate[f] * (now - s.anchor[f]), now * 0)
+            carried += s.route_coef[s.member_entry[p]] * (s.size[f] - rest)
+        s.carried[k] = carried
+
+
 def advance(s: State, until: Any, rounds: int) -> int:
-    """Run until a watched flow finishes, a time, the end, a stall, or so many rounds of the loop."""
+    """Run until a watched flow finishes, a time, the end, a stall, or so many rounds of the loop.
+
+    TALLY less one is the number of rounds from which on it ends with tally(); 0 is never.
+    """
+    code = proceed(s, until, rounds)
+    if 0 < s.count[TALLY] <= s.count[ROUNDS] + 1:
+        tally(s)
+    return code
+
+
+def proceed(s: State, until: Any, rounds: int) -> int:
+    """The loop over the changes of rates."""
     count, clock = s.count, s.clock
     if count[LAUNCHED] == 0:
         launch(s)
@@ -971,5 +1000,6 @@ def advance(s: State, until: Any, rounds: int) -> int:
                 return UNTIL
             return DONE if count[FINISHED_N] == len(s.size) else STALLED
         clock[NOW] = at
+        count[ROUNDS] += 1
         move_base(s)
         happen(s, until)

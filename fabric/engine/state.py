@@ -93,6 +93,8 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
         busy_since=numbers(capacities),
         full=numbers(capacities),
         full_since=numbers(capacities),
+        passed=numbers(capacities),
+        carried=numbers(capacities),
         member=places(entries),
         member_entry=places(entries),
         slot=places(entries),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import InputError
-from .chakra import NAME, read_chakra, trace_files
+from .chakra import NAME, Lowering, lowering_of, read_chakra, trace_files
 from .goal import read_goal, write_goal
 from .msccl import read_msccl
 from .msccl_out import write_msccl
@@ -14,27 +14,41 @@ from .program import Program, Written
 from .timing import timed
 from .verdict import Judgement, judge
 
-__all__ = ["Judgement", "Program", "Written", "judge", "read_schedule", "timed", "write_goal", "write_msccl"]
+__all__ = [
+    "Judgement",
+    "Lowering",
+    "Program",
+    "Written",
+    "judge",
+    "lowering_of",
+    "read_schedule",
+    "timed",
+    "write_goal",
+    "write_msccl",
+]
 
 
-def read_schedule(path: str | Path, slots: int | None = None) -> Program:
+def read_schedule(path: str | Path, slots: int | None = None, lowering: Lowering | None = None) -> Program:
     """The program of a schedule file, its format told by its content; Chakra traces by the name of one, or by their prefix.
 
-    slots: how many sends a FIFO of MSCCL holds (8 in NCCL); without limit where nothing is said.
+    slots: how many sends a FIFO of MSCCL holds (8 in NCCL); without limit where nothing is said. lowering: how collective
+    nodes of Chakra become transfers.
     Raises InputError where the file cannot be read.
     """
     path = Path(path)
-    program = _read(path, slots)
+    program = _read(path, slots, lowering)
     if slots is not None and not program.fifos:
         raise InputError(f"{path}: its format has no FIFOs, so no number of slots")
     return program
 
 
-def _read(path: Path, slots: int | None) -> Program:
+def _read(path: Path, slots: int | None, lowering: Lowering | None) -> Program:
     if (match := NAME.fullmatch(path.name)) or not path.exists():
         files = trace_files(path)
         if files:
-            return read_chakra([(file.name, _bytes(file)) for file in files], match[1] if match else path.name)
+            return read_chakra([(file.name, _bytes(file)) for file in files], match[1] if match else path.name, lowering)
+    if lowering is not None and lowering.algorithms:
+        raise InputError(f"{path}: only Chakra traces have collective nodes to run by an algorithm; this file is one itself")
     data = _bytes(path)
     start = data[:4096].removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"<"):

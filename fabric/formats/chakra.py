@@ -1,35 +1,82 @@
 """Chakra execution traces: one file for each rank, `prefix.0.et`, `prefix.1.et`, ...; point-to-point and collective nodes.
 
 Facts: mlcommons/chakra, schema/protobuf/et_def.proto: a GlobalMetadata message, then Node messages, each after its length.
-The k-th send on (source, destination, tag) meets the k-th receive. A collective node is run by the algorithm of `EXPANDED`;
-its comm_size is the input of one rank, as ASTRA-sim takes it. A trace does not say what its bytes mean, so none can be proved.
+The k-th send on (source, destination, tag) meets the k-th receive. A collective node is run by an algorithm of ours, that of
+`USUAL` where none is asked for; its comm_size is the input of one rank, as ASTRA-sim takes it, and its root the rank in
+comm_root, else the first of its group. A trace does not say what its bytes mean, so none can be proved.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..collectives import algorithm
-from ..errors import InputError
-from ..layout import Layout
-from ..schedule import REDUCE
+from ..collectives import ALGORITHMS, algorithm, build, canonical
+from ..errors import InputError, unknown
+from ..layout import Layout, NotApplicable
+from ..schedule import REDUCE, Schedule
 from .messages import Messages, unmatched
 from .program import Action, Fault, Program, printable
 from .protobuf import Reader
 
 NAME = re.compile(r"(.*)\.([0-9]+)\.et")
 METADATA, MEM_LOAD, MEM_STORE, COMP, SEND, RECEIVE, COLLECTIVE = range(1, 8)
-EXPANDED = {0: ("all_reduce", "ring"), 2: ("all_gather", "ring"), 6: ("all_to_all", "direct"), 7: ("reduce_scatter", "ring")}
-"""CollectiveCommType: our name and the algorithm that stands in for it."""
+KINDS = {
+    0: "all_reduce",
+    1: "reduce",
+    2: "all_gather",
+    3: "gather",
+    4: "scatter",
+    5: "broadcast",
+    6: "all_to_all",
+    7: "reduce_scatter",
+    8: "reduce_scatter",  # REDUCE_SCATTER_BLOCK: the same, of equal blocks
+}
+"""CollectiveCommType: our name."""
+USUAL = dict.fromkeys(("all_reduce", "all_gather", "reduce_scatter"), "ring") | {"all_to_all": "direct"}
+USUAL |= dict.fromkeys(("broadcast", "reduce", "gather", "scatter"), "tree")
+"""The algorithm of each collective where none is asked for."""
+ROOTED = ("broadcast", "reduce", "gather", "scatter")
 
 _SIGNED = (7, 9)  # int32_val, int64_val
 _WHOLE = (*_SIGNED, 11, 13, 27)  # uint32_val, uint64_val, bool_val
 _ZIGZAG = (15, 17)  # sint32_val, sint64_val
 _BOOLS, _TEXT = 28, 29
 MICROSECOND = 1e-6
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """How collective nodes become transfers.
+
+    algorithms: by collective; those of `USUAL` for all others. layout: of a group of ranks of the trace; without one they
+    have no shape, and algorithms for tori and machines do not apply.
+    """
+
+    algorithms: Mapping[str, str] = field(default_factory=dict)
+    layout: Callable[[Sequence[int]], Layout] = lambda ranks: Layout(len(ranks))
+
+
+def lowering_of(text: str, layout: Callable[[Sequence[int]], Layout]) -> Lowering:
+    """Of `NAME`, for each collective that has such an algorithm, or `COLLECTIVE=NAME`; several after commas.
+
+    Raises InputError with the nearest known name.
+    """
+    algorithms: dict[str, str] = {}
+    for part in text.split(","):
+        collective, given, name = part.rpartition("=")
+        if given and canonical(collective) not in USUAL:
+            raise InputError(f"a trace has no {canonical(collective)}; known: {', '.join(USUAL)}")
+        names = {one for collective in USUAL for one in ALGORITHMS[collective]}
+        wanted = [canonical(collective)] if given else [one for one in USUAL if name in ALGORITHMS[one]]
+        if not wanted:
+            raise InputError(unknown("algorithm", name, sorted(names)))
+        for one in wanted:
+            algorithm(one, name)
+            algorithms[one] = name
+    return Lowering(algorithms, layout)
 
 
 @dataclass
@@ -72,9 +119,9 @@ def trace_files(path: Path) -> list[Path]:
     return [found[rank] for rank in sorted(found)]
 
 
-def read_chakra(files: Sequence[tuple[str, bytes]], name: str) -> Program:
+def read_chakra(files: Sequence[tuple[str, bytes]], name: str, lowering: Lowering | None = None) -> Program:
     """The program of the traces of ranks 0, 1, ...: (file name, content) each. Raises InputError with file and byte."""
-    return _Trace([read_nodes(data, file) for file, data in files], name).program()
+    return _Trace([read_nodes(data, file) for file, data in files], name, lowering or Lowering()).program()
 
 
 def read_nodes(data: bytes, file: str) -> list[Node]:
@@ -134,14 +181,15 @@ def _all_true(reader: Reader, start: int, end: int) -> bool:
 
 
 class _Trace:
-    def __init__(self, ranks: list[list[Node]], name: str) -> None:
-        self.ranks, self.name = ranks, name
+    def __init__(self, ranks: list[list[Node]], name: str, lowering: Lowering) -> None:
+        self.ranks, self.name, self.lowering = ranks, name, lowering
         self.actions: list[Action] = []
         self.ends: list[dict[int, int]] = [{} for _ in ranks]  # of each rank: node -> the action that ends it
         self.starts: list[tuple[int, int, Node]] = []  # (rank, the action that starts it, node)
         self.faults: list[Fault] = []
         self.notes: list[str] = []
         self.messages = Messages(self.actions)
+        self.used: set[str] = set()  # collectives
         self.collectives: dict[str, dict[int, list[tuple[int, Node]]]] = {}
 
     def program(self) -> Program:
@@ -152,6 +200,11 @@ class _Trace:
             self._needs(rank, start, node)
         for group, members in sorted(self.collectives.items()):
             self._expand(group, members)
+        wanted = self.lowering.algorithms
+        if wanted and not self.used & wanted.keys():
+            raise InputError(
+                f"{self.name}: the traces have no nodes of {' or '.join(wanted)}, so none that such an algorithm runs"
+            )
         return self.messages.program(self.name, len(self.ranks), self.notes, self.faults)
 
     def _add(self, rank: int, node: Node, what: str = "", **about: object) -> int:
@@ -217,14 +270,13 @@ class _Trace:
             if (node.value("comm_type"), node.value("comm_size")) != (kind, size):
                 self._fault(number, f"type and size differ from those of node {first.id} of rank {ranks[0]}")
                 return
-        if kind not in EXPANDED:
-            raise first.fault(f"collectives of type {kind} are not read; known: {', '.join(map(str, EXPANDED))}")
-        collective, name = EXPANDED[kind]
-        self._note(f"collective nodes run as {name} ({collective})")
+        if kind not in KINDS:
+            raise first.fault(f"collectives of type {kind} are not read; known: {', '.join(map(str, KINDS))}")
+        self.used.add(KINDS[kind])
         if len(ranks) < 2 or not size:
             return
-        schedule = algorithm(collective, name)(Layout(len(ranks)))
-        schedule = schedule.scaled(float(size * (len(ranks) if collective == "all_gather" else 1)))
+        schedule = self._schedule(KINDS[kind], ranks, first)
+        schedule = schedule.scaled(float(size * (len(ranks) if KINDS[kind] in ("all_gather", "gather") else 1)))
         offset, starts = len(self.actions), [number for number, _ in nodes]
         amounts = schedule.bytes
         for t in range(schedule.transfers):
@@ -240,6 +292,21 @@ class _Trace:
             )
             for end in (source, destination):
                 self.actions[starts[end] + 1].after.append(number)
+
+    def _schedule(self, collective: str, ranks: list[int], node: Node) -> Schedule:
+        """The schedule of a collective node, at size 1."""
+        name = self.lowering.algorithms.get(collective, USUAL[collective])
+        self._note(f"collective nodes run as {name} ({collective})")
+        options = {}
+        if collective in ROOTED:
+            root = node.value("comm_root", ranks[0])
+            if root not in ranks:
+                raise node.fault(f"comm_root is {root}: expected one of the ranks of its group")
+            options["root"] = ranks.index(root)
+        try:
+            return build(collective, name, self.lowering.layout(ranks), **options)
+        except NotApplicable as reason:
+            raise node.fault(f"{name} does not serve its {len(ranks)} ranks: {reason}") from None
 
     def _fault(self, number: int, message: str) -> None:
         self.faults.append(unmatched(self.actions[number], message))

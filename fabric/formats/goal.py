@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import InputError, nearest
 from ..schedule import Schedule
 from .messages import Messages
-from .program import Action, Program, Written
+from .program import Action, Program, Written, refuse_special
 
 NANOSECOND = 1e-9
 MOST_RANKS = 1 << 20
@@ -147,13 +147,14 @@ def write_goal(schedule: Schedule) -> Written:
     Raises InputError for what it cannot hold: a folded schedule, bytes that are not whole, a wait for a transfer between two
     other ranks.
     """
-    if schedule.multiplicity is not None or schedule.repeat is not None:
-        raise InputError("GOAL has no folded schedules: write it unfolded")
+    refuse_special(schedule, "GOAL")
     amounts = np.rint(schedule.bytes)
     if (np.abs(amounts - schedule.bytes) > 1e-9 * schedule.bytes).any():
         raise InputError(f"GOAL counts whole bytes, and {schedule.size:.0f} B do not divide into whole chunks")
     lines: list[list[str]] = [[] for _ in range(schedule.ranks)]
     local = schedule.source == schedule.destination
+    if schedule.pause is not None and schedule.pause[~local].any():
+        raise InputError("GOAL has no transfers that compute: a pause has to be a transfer from a rank to itself")
     for t, (source, destination) in enumerate(zip(schedule.source.tolist(), schedule.destination.tolist())):
         if local[t]:
             lines[source].append(f"s{t}: calc {_nanoseconds(schedule, t)}")

@@ -19,9 +19,12 @@ from itertools import accumulate, groupby
 from math import lcm
 from xml.sax.saxutils import quoteattr
 
+import numpy as np
+
+from ..collectives.conditions import is_before, prove
 from ..errors import InputError
 from ..schedule import REDUCE, Schedule
-from .program import Written
+from .program import Written, refuse_special
 
 WORDS = {"all_reduce": "allreduce", "all_gather": "allgather", "reduce_scatter": "reduce_scatter", "all_to_all": "alltoall"}
 MOST_STEPS, MOST_BLOCKS, MOST_COUNT, MOST_CHANNELS = 256, 216, 71, 32  # limits of the MSCCL runtime; channels: of NCCL
@@ -56,9 +59,11 @@ def write_msccl(schedule: Schedule) -> Written:
 
     A step depends on steps of its own rank only; what a receiver must not overwrite yet, its own steps guard. Transfers of
     one pair and channel go one after another. Raises InputError for what the format cannot hold: unequal blocks, parts
-    without a common measure, a folded schedule, more steps, thread blocks or channels than the runtime has.
+    without a common measure, a folded schedule, more steps, thread blocks or channels than the runtime has; ProofError for a
+    schedule that does not do what its collective says.
     """
     writer = _Writer(schedule)
+    prove(schedule)
     return Written(writer.text(), writer.notes())
 
 
@@ -67,7 +72,8 @@ class _Writer:
         self.schedule = schedule
         self._check()
         parts = [Fraction(float(part)).limit_denominator(_FINEST) for part in schedule.parts]
-        if any(abs(float(exact) - part) > 1e-9 for exact, part in zip(parts, schedule.parts)) or sum(parts) != 1:
+        near = all(exact > 0 and abs(float(exact) - part) <= 1e-9 for exact, part in zip(parts, schedule.parts))
+        if not near or sum(parts) != 1:
             raise InputError("MSCCL XML has chunks of one size, and the parts of a block have no common measure")
         self.unit = lcm(*(part.denominator for part in parts))
         self.counts = [int(part * self.unit) for part in parts]
@@ -85,10 +91,13 @@ class _Writer:
         schedule = self.schedule
         if schedule.collective not in WORDS:
             raise InputError(f"MSCCL XML has no {schedule.collective}; it has {', '.join(WORDS)}")
-        if schedule.multiplicity is not None or schedule.repeat is not None or schedule.pause is not None:
-            raise InputError("MSCCL XML has no folded schedules and no compute")
-        if len(set(schedule.blocks.tolist())) > 1:
+        refuse_special(schedule, "MSCCL XML")
+        if schedule.pause is not None:
+            raise InputError("MSCCL XML has no compute")
+        if len(set(schedule.blocks.tolist())) > 1 or schedule.parts.ndim > 1:
             raise InputError("MSCCL XML has chunks of one size, and the blocks differ")
+        if schedule.share is not None:
+            raise InputError("MSCCL XML has whole chunks, and this schedule has transfers of parts of them")
 
     def text(self) -> str:
         if self.schedule.collective == "all_to_all":
@@ -213,7 +222,22 @@ class _Writer:
         """What the text does otherwise than the schedule."""
         cut = f"{self.cut} transfers carry ranges that lie apart: a step for each, one after another"
         foreign = f"{self.foreign} waits for transfers between other ranks are left to the order of the receiver's steps"
-        return [note for note, count in ((cut, self.cut), (foreign, self.foreign)) if count]
+        ordered = self._ordered()
+        order = f"{ordered} transfers follow one of their pair and channel that they need not wait for"
+        return [note for note, count in ((cut, self.cut), (foreign, self.foreign), (order, ordered)) if count]
+
+    def _ordered(self) -> int:
+        """How many transfers a thread block puts after one that the schedule does not make them wait for."""
+        schedule, last = self.schedule, dict[tuple[int, int, int], int]()
+        pairs: list[tuple[int, int]] = []
+        for _, transfer in _by_level(schedule):
+            lane = (int(schedule.source[transfer]), int(schedule.destination[transfer]), self.channels[transfer])
+            pairs += [(last[lane], transfer)] if lane in last else []
+            last[lane] = transfer
+        if not pairs:
+            return 0
+        early, late = np.array(pairs, dtype=np.int64).T
+        return int((~is_before(schedule, early, late)).sum())
 
     def _lines(self) -> Iterator[str]:
         schedule = self.schedule

@@ -14,13 +14,22 @@ from typing import Any
 
 from ..errors import InputError, nearest
 from .msccl import MOST_CELLS, MOST_USES, NAMES
-from .program import COLLECTIVES, Action, Condition, Fault, Program
+from .program import COLLECTIVES, Action, Condition, Fault, Program, printable
 
 MOVES = ("copy", "put", "pws", "pwsf", "get", "re", "res", "rre", "rres")
 PACKETS = ("ppkt", "cpkt", "upkt", "rppkt", "respkt", "repkt", "recpkt", "recspkt")
 SIGNALS = ("signal", "rlxsignal", "pws", "pwsf")
 WAITS = ("wait", "rlxwait")
 NOTHING = ("nop", "flush")
+KEYS = {
+    "plan": {"name", "collective", "protocol", "inplace", "reuse_resources", "gpus", "num_threads_per_block",
+             "use_double_scratch_buffer", "buffer_alignment", "min_message_size", "max_message_size"},
+    "gpu": {"id", "input_chunks", "output_chunks", "scratch_chunks", "threadblocks", "channels", "remote_buffers",
+            "semaphores"},
+    "thread block": {"id", "ops", "channels", "remote_buffer_refs"},
+    "operation": {"name", "src_buff", "dst_buff", "channel_type", "channel_ids", "reduce_op", "barrier_id", "nthread_blocks",
+                  "iter_context", "ops"},
+}  # fmt: skip
 OPERATIONS = (*MOVES, *PACKETS, *SIGNALS, *WAITS, *NOTHING, "barrier", "pipeline")
 
 Object = dict[str, Any]
@@ -75,7 +84,9 @@ class _Reader:
         self.readers: list[tuple[int, Cells]] = []  # actions that wait for packets
 
     def _check_sizes(self) -> None:
+        self._known("plan", self.plan, "plan")
         for rank, gpu in enumerate(self.gpus):
+            self._known("gpu", gpu, f"gpus[{rank}]")
             if self._whole(gpu, "id", f"gpus[{rank}]") != rank:
                 raise self._wrong(f"gpus[{rank}]", f"expected id {rank}, not {gpu['id']}")
         if self.collective not in ("custom", "all_reduce") and self.chunks % self.ranks:
@@ -101,6 +112,7 @@ class _Reader:
     # --- what a thread block does -------------------------------------------------------------------------------------
 
     def _block(self, rank: int, block: Object, where: str) -> None:
+        self._known("thread block", block, where)
         self.workers += 1
         before: list[int] = []
         uses: dict[int, int] = {}
@@ -113,7 +125,9 @@ class _Reader:
                 raise self._wrong(
                     place, f"operation {kind!r} is not read{nearest(kind, OPERATIONS)}; known: {', '.join(OPERATIONS)}"
                 )
+            self._known("operation", operation, place)
             if kind == "pipeline":
+                self._note("a pipeline runs once over whole chunks, not unit by unit")
                 inner = self._list(operation, "ops", place)
                 operations = [(f"{place}.ops[{k}]", step, one) for k, one in enumerate(inner)] + operations
                 continue
@@ -255,6 +269,15 @@ class _Reader:
     def _fault(self, verdict: Any, number: int, message: str) -> None:
         action = self.actions[number]
         self.program_.faults.append(Fault(verdict, action.rank, None, action.step, f"{action}: {message}"))
+
+    def _known(self, what: str, holder: Object, where: str) -> None:
+        """Keys whose meaning is not known here: said once each, not dropped in silence."""
+        for key in holder.keys() - KEYS[what]:
+            self._note(f"{self.file}: {what} has {printable(key)!r}, unknown here", f", first at {where}")
+
+    def _note(self, text: str, where: str = "") -> None:
+        if not any(note.startswith(text) for note in self.notes):
+            self.notes.append(text + where)
 
     def _wrong(self, where: str, message: str) -> InputError:
         return InputError(f"{self.file}: {where}: {message}")

@@ -19,6 +19,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from ..errors import InputError
+from ..schedule import Schedule
+
 Verdict = Literal["ok", "wrong", "missing", "double", "race", "deadlock", "unmatched", "no-postcondition"]
 PRIVATE = ("fifo", "register")  # buffers that only their own two actions ever see
 CHANNEL = "channel"  # stands for one end of a FIFO that several workers use: they must take turns
@@ -90,6 +93,18 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text[:80])
 
 
+def refuse_special(schedule: Schedule, form: str) -> None:
+    """Raise InputError for what of a schedule none of the formats can hold."""
+    special = {
+        "folded schedules": (schedule.multiplicity, schedule.repeat, schedule.image),
+        "routes of a schedule's own": (schedule.routes,),
+        "transfers of several flows": (schedule.streams,),
+    }
+    for what, columns in special.items():
+        if any(column is not None for column in columns):
+            raise InputError(f"{form} has no {what}")
+
+
 class Written(NamedTuple):
     """A schedule in another format; the notes say what the format does not hold."""
 
@@ -123,6 +138,12 @@ class Program:
 
     def __post_init__(self) -> None:
         self.name = printable(self.name)
+
+    @property
+    def loops(self) -> bool:
+        """Whether each worker does all its actions for one slice before the next, as thread blocks do. Messages have no cells,
+        and no workers that do one after another."""
+        return bool(self.cells.places)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def timed(program: Program, *, compute: bool = True) -> Schedule:
         destination=np.where(moves, [action.receiver for action in actions], source).astype(np.int32),
         operation=np.array([REDUCE if action.reduces else COPY for action in actions], dtype=np.uint8),
         step=_depths(waits),
-        channel=np.full(len(kept), -1, dtype=np.int32),
+        channel=np.array([action.worker if program.loops else -1 for action in actions], dtype=np.int32),
         chunk_ptr=np.arange(len(kept) + 1, dtype=np.int64),
         chunk_ids=chunk.astype(np.int32),
         wait_ptr=pointers(np.array([len(some) for some in waits], dtype=np.int64)),

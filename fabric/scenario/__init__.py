@@ -7,6 +7,7 @@ writes a Scenario as YAML that reads back as an equal one. `schema` is the JSON 
 from __future__ import annotations
 
 from .model import ELEMENT_BYTES, Case, Moe, Overheads, Routing, Scenario, Settings, Topology
+from .overrides import Flag
 from .reader import read_scenario
 from .reference import reference
 from .writer import resolved, schema
@@ -14,6 +15,7 @@ from .writer import resolved, schema
 __all__ = [
     "ELEMENT_BYTES",
     "Case",
+    "Flag",
     "Moe",
     "Overheads",
     "Routing",

@@ -37,6 +37,11 @@ class Place(NamedTuple):
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
+    @property
+    def names_its_key(self) -> bool:
+        """A flag such as --algorithm: the place alone says which value is meant."""
+        return self.file.startswith("--") and " " not in self.file
+
 
 class Fault(NamedTuple):
     """What is wrong with the value at a path, or with its key (one too many, or missing).
@@ -77,9 +82,13 @@ class Places:
 
     def error(self, faults: Sequence[Fault]) -> InputError:
         """All faults, each line once, in the order of the file; overrides and other files after it."""
-        placed = [(f.place or self.of(f.path, f.key), self.label(f) + f.message) for f in self.without_echoes(faults)]
+        placed = [self._placed(fault) for fault in self.without_echoes(faults)]
         placed.sort(key=lambda line: (line[0].file != self.file, line[0]))
         return InputError(dict.fromkeys(f"{place}: {message}" for place, message in placed))
+
+    def _placed(self, fault: Fault) -> tuple[Place, str]:
+        place = fault.place or self.of(fault.path, fault.key)
+        return place, fault.message if place.names_its_key else self.label(fault) + fault.message
 
     def without_echoes(self, faults: Sequence[Fault]) -> list[Fault]:
         """The faults without those of a missing key that is there, misspelt."""

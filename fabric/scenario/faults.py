@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import unknown
 from .document import Fault, Path
 from .fields import Faults, shown
-from .model import Case, Degrade, Model, Moe, Overheads, Report, Routing, Scale, Scenario
+from .model import Case, Degrade, MatrixFile, Model, Moe, Overheads, Report, Routing, Scale, Scenario
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails, ValidationError
@@ -18,6 +18,7 @@ MODELS: Mapping[str, type[Model]] = {
     "cases": Case,
     "degrade": Degrade,
     "dispatch_scale": Scale,
+    "matrix": MatrixFile,
     "moe": Moe,
     "overheads": Overheads,
     "report": Report,
@@ -31,6 +32,7 @@ EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "list_type": "a list",
+    "literal_error": "{expected}",
     "model_type": "a mapping",
     "string_type": "text",
     "string_pattern_mismatch": "text in one line",
@@ -44,15 +46,14 @@ EXPECTED = {
 }
 
 
-def read_errors(error: ValidationError) -> Iterator[Fault]:
-    """Every fault of a validation; None stands for a value that was refused already."""
+def read_errors(error: ValidationError, at: Path = ()) -> Iterator[Fault]:
+    """Every fault of a validation of the value at a path; None stands for a value that was refused already."""
     for detail in error.errors(include_url=False):
         if detail["input"] is not None:
-            yield from _read(detail)
+            yield from _read(detail, (*at, *detail["loc"]))
 
 
-def _read(detail: ErrorDetails) -> Iterator[Fault]:
-    path: Path = detail["loc"]
+def _read(detail: ErrorDetails, path: Path) -> Iterator[Fault]:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "missing":
         yield Fault(path, f"missing key {path[-1]!r}", key=True)

@@ -107,16 +107,18 @@ def read_node(value: object) -> int | str:
     raise ValueError(f"expected a node, by number or by name, not {shown(value)}")
 
 
-def read_groups(value: object) -> str | int | list[list[int]]:
-    """`all`, the number of ranks that take part (the first ones), or lists of ranks, no rank twice."""
+def read_groups(value: object) -> str | int | dict[str, int] | list[list[int]]:
+    """`all`, the number of ranks that take part (the first ones), `{of: n}`, or lists of ranks, no rank twice."""
     if value == "all":
         return "all"
+    if isinstance(value, Mapping):
+        return _read_equal_groups(value)
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 2:
             raise ValueError(f"a group has at least 2 ranks, not {value}")
         return value
     if not isinstance(value, list) or not value:
-        raise ValueError(f"expected all, a number of ranks, or lists of ranks, not {shown(value)}")
+        raise ValueError(f"expected all, a number of ranks, {{of: n}}, or lists of ranks, not {shown(value)}")
     faults: list[tuple[Path, str]] = []
     seen: dict[int, int] = {}
     for index, group in enumerate(value):
@@ -124,6 +126,13 @@ def read_groups(value: object) -> str | int | list[list[int]]:
     if faults:
         raise Faults(faults)
     return value
+
+
+def _read_equal_groups(value: Mapping[str, object]) -> dict[str, int]:
+    size = value.get("of")
+    if set(value) != {"of"} or isinstance(size, bool) or not isinstance(size, int) or size < 2:
+        raise ValueError("expected {of: n}, groups of n consecutive ranks each, n a whole number of at least 2")
+    return {"of": size}
 
 
 def _group_faults(group: object, index: int, seen: dict[int, int]) -> list[tuple[Path, str]]:
@@ -147,7 +156,7 @@ def _group_faults(group: object, index: int, seen: dict[int, int]) -> list[tuple
 def read_matrix(value: object) -> list[list[float]]:
     """A square matrix of sizes, bytes; row = source."""
     if not isinstance(value, list):
-        raise ValueError(f"expected rows of sizes, or a mapping with a file and a unit, not {shown(value)}")
+        raise ValueError(f"expected rows of sizes, or a CSV file as {{file: m.csv, unit: 1 KiB}}, not {shown(value)}")
     if len(value) < 2:
         raise ValueError(f"a matrix has at least 2 rows, not {len(value)}")
     faults: list[tuple[Path, str]] = []

@@ -12,6 +12,8 @@ from .document import Fault, Path, Place, Places
 from .faults import read_errors
 from .model import MatrixFile
 
+WRITER = 'numpy.savetxt("m.csv", matrix, delimiter=",") writes an array so'
+
 
 def load_matrix(
     given: dict[str, object], at: Path, folder: FilePath, places: Places
@@ -20,13 +22,13 @@ def load_matrix(
     try:
         file = MatrixFile.model_validate(given)
     except ValidationError as error:
-        return None, [fault._replace(path=(*at, *fault.path)) for fault in read_errors(error)]
+        return None, list(read_errors(error, at))
     try:
         text = (folder / file.file).read_text(encoding="utf-8-sig")
     except OSError as error:
         return None, [Fault((*at, "file"), f"cannot be read: {error.strerror}")]
     except UnicodeDecodeError:
-        return None, [Fault((*at, "file"), "not UTF-8")]
+        return None, [Fault((*at, "file"), f"expected CSV, numbers between commas, but {file.file} is no text. {WRITER}")]
     rows: list[list[str]] = []
     faults: list[Fault] = []
     for line, content in enumerate(text.splitlines(), start=1):
@@ -41,7 +43,7 @@ def load_matrix(
                 rows[-1].append(_size(cell, file.unit))
             except ValueError as error:
                 faults.append(Fault(here, str(error)))
-                rows[-1].append("0 B")
+                rows[-1].append("1 B")  # not 0: nobody knows whether all sizes are zero
     return rows, faults
 
 

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, 
 from topologies import BUILDERS, Graph
 
 from ..collectives import ALGORITHMS, ALIASES
+from ..units import MOST_BYTES
 from .document import Places
 from .fields import Faults, Kind, Short, quantity, read_efficiency, read_groups, read_matrix, read_node, word, write_matrix
 from .quantities import expand_sizes, read_size, read_time, size_text, time_text
@@ -43,18 +44,28 @@ Efficiency = Annotated[
     Kind(read_efficiency, {"anyOf": [{"type": "number", "exclusiveMinimum": 0, "maximum": 1}, {"const": "default"}]}),
 ]
 Groups = Annotated[
-    str | int | list[list[int]],
+    str | int | dict[str, int] | list[list[int]],
     Kind(
         read_groups,
         {
             "anyOf": [
                 {"const": "all"},
                 {"type": "integer", "minimum": 2},
+                {
+                    "type": "object",
+                    "properties": {"of": {"type": "integer", "minimum": 2}},
+                    "required": ["of"],
+                    "additionalProperties": False,
+                },
                 {"type": "array", "items": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2}},
             ]
         },
     ),
 ]
+MATRIX = (
+    "bytes from each rank (row) to each rank, for all_to_all_v: rows of sizes, or `{file: m.csv, unit: 1 KiB}`, a CSV file in "
+    "the scenario's folder whose plain numbers are each so many units"
+)
 Matrix = Annotated[
     list[list[float]],
     Kind(
@@ -158,11 +169,12 @@ Pair = Annotated[list[Node], Field(min_length=2, max_length=2)]
 
 
 class Degrade(Model):
-    """A cable (both directions) or a link (one direction) that is down or slow; nodes by number or by name."""
+    """A cable (both directions) or a link (one direction) that is down or slow; nodes by number or by name. Of a folded
+    cluster, slow links inside single machines and up to their ToRs, by rank or by name in the cluster in full."""
 
-    cable: Pair | None = None
-    link: Pair | None = None
-    down: bool = False
+    cable: Pair | None = Field(None, description="its two ends")
+    link: Pair | None = Field(None, description="where it starts and where it ends")
+    down: bool = Field(False, description="carries nothing")
     factor: float | None = Field(None, gt=0, lt=1, description="of the bandwidth that is left")
 
     @model_validator(mode="after")
@@ -243,6 +255,15 @@ class Moe(Model):
             raise Faults([(("top_k",), f"a token goes to {self.top_k} of only {self.experts} experts")])
         return self
 
+    @model_validator(mode="after")
+    def _not_too_many_bytes(self) -> Moe:
+        width = max(self.dispatch_bytes, self.combine_bytes) + (self.dispatch_scale.bytes if self.dispatch_scale else 0)
+        copies = self.top_k * self.hidden
+        above = [index for index, count in enumerate(self.tokens) if count * copies > MOST_BYTES / width]
+        if above:
+            raise Faults([(("tokens", index), "the tokens of a rank are more than 8 PiB, the largest size") for index in above])
+        return self
+
 
 Sizes = Annotated[
     list[Size],
@@ -266,10 +287,12 @@ class Case(Model):
     collective: Annotated[str, word("collective", COLLECTIVES, ALIASES)]
     algorithm: Annotated[Algorithm, Short(_expand_name, {"type": "string"})] = Field(default_factory=lambda: Algorithm())
     sizes: Sizes | None = Field(None, description="S of nccl-tests; moe and all_to_all_v have none")
-    groups: Groups = Field("all", description="replica groups: all ranks, the first n, or lists of ranks")
+    groups: Groups = Field(
+        "all", description="replica groups: all ranks, the first n, {of: n} for all ranks in groups of n, or lists"
+    )
     type: Annotated[str, word("type", tuple(ELEMENT_BYTES))] = Field("uint8", description="element type, for the count")
     moe: Moe | None = None
-    matrix: Matrix | None = Field(None, description="bytes from each rank (row) to each rank, for all_to_all_v")
+    matrix: Matrix | None = Field(None, description=MATRIX)
     routing: AnyRouting | None = None
     overheads: AnyOverheads | None = None
     efficiency: Efficiency | None = None
@@ -323,6 +346,9 @@ class Scenario(Model):
     report: Report = Field(default_factory=lambda: Report())
     plots: Plots = Field(default_factory=lambda: list(PLOTS), description="what -o draws")
     verify: bool = Field(False, description="certify that every rate is max-min fair")
+    bound: Annotated[str, word("bound", ("lp",))] | None = Field(
+        None, description="lp: also maximum concurrent flow, of all-to-alls on at most 144 ranks"
+    )
 
     _origin: Origin = PrivateAttr(default_factory=Origin)
 

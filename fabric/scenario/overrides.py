@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import InputError, nearest
 from .document import Document, Fault, Path, Place, read_document
@@ -18,13 +18,22 @@ from .model import Case, Scenario
 _SHORT = {"algorithm": "name", "routing": "rule"}
 
 
-def apply_overrides(document: Document, overrides: Sequence[str]) -> list[Fault]:
-    """Set values in the document, in order; the faults found, placed at `--set N`."""
+class Flag(NamedTuple):
+    """An override that a flag of its own stands for, such as --algorithm; the flag's name goes into messages."""
+
+    name: str
+    override: str
+
+
+def apply_overrides(document: Document, overrides: Sequence[str | Flag]) -> list[Fault]:
+    """Set values in the document, in order; the faults found, placed at `--set N` (flags are not counted) or at the flag."""
     faults: list[Fault] = []
-    for number, override in enumerate(overrides, start=1):
-        place = Place(f"--set {number}")
+    number = 0
+    for override in overrides:
+        number += isinstance(override, str)
+        place = Place(override.name if isinstance(override, Flag) else f"--set {number}")
         try:
-            _apply(document, override, place)
+            _apply(document, override.override if isinstance(override, Flag) else override, place)
         except ValueError as error:
             faults.append(Fault((), str(error), place=place))
         except InputError as error:

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from topologies import Graph
+from topologies.parts import count_ranks
 
 from ..collectives import ALIASES
 from ..errors import InputError, nearest
@@ -21,19 +22,20 @@ from .document import Document, Fault, Path, Place, read_document
 from .faults import read_errors
 from .fields import shown
 from .matrices import load_matrix
-from .model import Origin, Scenario, Topology
-from .overrides import apply_overrides
+from .model import Case, Origin, Scenario, Topology
+from .overrides import Flag, apply_overrides
 from .topology import build, with_defaults
+from .unit import machines_of_unit
 
 
 def read_scenario(
-    source: str | FilePath, *, name: str = "", folder: FilePath | None = None, overrides: Sequence[str] = ()
+    source: str | FilePath, *, name: str = "", folder: FilePath | None = None, overrides: Sequence[str | Flag] = ()
 ) -> Scenario:
     """Read a scenario, with every default filled in and every graph built.
 
     source: the path of a file (a Path), or YAML text (a str). name: of the file in messages; its path by default.
     folder: where relative paths in it start; the file's own by default, the current one for text.
-    overrides: `key.path=value`, see `fabric.scenario.overrides`.
+    overrides: `key.path=value`, or flags that stand for one, see `fabric.scenario.overrides`.
 
     Raises InputError with every fault, `file:line:column: message`, or `--set N: message` for the N-th override.
     """
@@ -74,7 +76,7 @@ class _Reading:
         self.faults = list(document.faults)
         self.graphs: dict[str, tuple[Graph | None, list[tuple[Path, str, bool]]]] = {}
 
-    def scenario(self, overrides: Sequence[str]) -> Scenario:
+    def scenario(self, overrides: Sequence[str | Flag]) -> Scenario:
         self.faults += apply_overrides(self.document, overrides)
         cases = self.data.get("cases")
         numbered = [(i, case) for i, case in enumerate(cases) if isinstance(case, dict)] if isinstance(cases, list) else []
@@ -88,7 +90,10 @@ class _Reading:
         for _, case in numbered:
             self.fill_in(case)
         scenario = Scenario.model_validate(self.data)
-        scenario._origin = Origin(self.document.places, tuple(graph for graph in graphs if graph is not None))
+        folded = (self.refolded(index, case, graph) for index, (case, graph) in enumerate(zip(scenario.cases, graphs)))
+        scenario._origin = Origin(self.document.places, tuple(graph for graph in folded if graph is not None))
+        if self.faults:
+            raise self.document.places.error(self.faults)
         return scenario
 
     def sound(self, *path: str | int) -> bool:
@@ -133,9 +138,8 @@ class _Reading:
             return None
         graph = self.graph((*at, "topology"), case["topology"])
         if graph is not None:
-            machines = graph.graph.get("fold", {}).get("machines", 1)
-            ranks = sum(node["kind"] in ("chip", "core") for _, node in graph.nodes(data=True))
-            self.check_ranks(at, case, ranks * machines)
+            fold = graph.graph.get("fold", {})
+            self.check_ranks(at, case, count_ranks(graph) * (fold.get("machines", 1) // fold.get("unit", 1)))
         return graph
 
     def check_keys(self, at: Path, case: dict[str, Any], collective: str) -> None:
@@ -157,6 +161,17 @@ class _Reading:
             self.add((*at, *below), message, is_key)
         return graph
 
+    def refolded(self, index: int, case: Case, graph: Graph | None) -> Graph | None:
+        """A folded cluster with as many machines as the case needs to stand for all, where the file does not say how many."""
+        raw = self.data["cases"][index]["topology"]
+        if graph is None or "fold" not in graph.graph or not isinstance(raw.get("fold", True), bool):
+            return graph
+        try:
+            unit = machines_of_unit(case, graph)
+        except ValueError:  # the run says why
+            return graph
+        return graph if unit == 1 else self.graph(("cases", index, "topology"), {**raw, "fold": unit})
+
     def check_ranks(self, at: Path, case: dict[str, Any], ranks: int) -> None:
         """Groups and matrix against the number of ranks."""
         groups = case.get("groups", "all")
@@ -165,12 +180,15 @@ class _Reading:
         there = f"the topology has {ranks} ranks"
         if isinstance(groups, int) and groups > ranks:
             self.add((*at, "groups"), f"{groups} ranks, but {there}")
+        if isinstance(groups, dict) and ranks % groups["of"]:
+            self.add((*at, "groups", "of"), f"groups of {groups['of']} ranks do not part all ranks: {there}")
         for index, group in enumerate(groups if isinstance(groups, list) else ()):
             for position, rank in enumerate(group):
                 if rank >= ranks:
                     self.add((*at, "groups", index, position), f"no rank {rank}: {there}, 0..{ranks - 1}")
         if "matrix" in case and self.sound(*at, "matrix"):
             lengths = [len(group) for group in groups] if isinstance(groups, list) else [groups]
+            lengths = [groups["of"]] if isinstance(groups, dict) else lengths
             counts = {ranks if length == "all" else length for length in lengths}
             for count in sorted(counts - {len(case["matrix"])}):
                 self.add((*at, "matrix"), f"{len(case['matrix'])} rows, but a group has {count} ranks")

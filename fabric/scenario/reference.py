@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from topologies import BUILDERS
 
-from ..collectives import ALGORITHMS, SLICES
+from ..collectives import ALGORITHMS, FITTED, SLICES
 from .writer import schema
 
 HEAD = """\
@@ -20,8 +21,13 @@ A scenario is one YAML file (1.2). It is read whole: every fault is reported at 
 faults, and nothing runs before all of it is right. Sizes, times and bandwidths are text with a unit: `64 MiB`, `1.3 us`,
 `128 GB/s`, `400 Gb/s`; `b` is a bit, `B` a byte, `k M G T` are powers of 1000, `Ki Mi Gi Ti` of 1024; only 0 may be bare.
 `fabric-sim run FILE --set KEY.PATH=VALUE` overrides a value; a key of a case applies to every case unless one is named
-(`cases.0.algorithm=ring`, `cases.Trn2.sizes=1 MiB`). `-o DIR` writes the scenario with every default filled in; it reruns to
-the same numbers.
+(`cases.0.algorithm=ring`, `cases.Trn2.sizes=1 MiB`). Sizes go up to 8 PiB, bandwidths from 0.001 B/s to 1e9 GB/s, times to
+1e9 s.
+
+`-o DIR` writes `results.json`, `results.csv`, `links.npz` (every link), the plots, and `scenario.yaml`, the scenario with every
+default filled in, which reruns to the same numbers: all of them or none, in the place of an earlier run's; other files in the
+folder stay. After Ctrl-C (or SIGTERM) there are `scenario.yaml` and, with `"partial": true` and the rows that were finished,
+`results.json`; the exit code is 130.
 """
 
 
@@ -33,14 +39,16 @@ def reference() -> str:
         lines += _model(name, model)
     lines += ["## Builders", "The keys of `topology` beside `builder` and `degrade`; bandwidths and latencies with a unit.", ""]
     for name, builder in BUILDERS.items():
-        lines.append(f"* `{name}`: {_signature(builder)}. {_first_sentence(builder)}")
+        lines += _function(name, builder)
     lines += ["", "## Algorithms", "`algorithm: auto` tries every one that applies and reports the fastest, by size."]
     cut = ", ".join(f"{count} for `{name}`" for name, count in SLICES.items())
-    lines += [f"Each takes `slices` besides: into how many its transfers are cut, to pipeline; {cut}, 1 for all others.", ""]
+    lines += [f"Each takes `slices` besides: into how many its transfers are cut, to pipeline; {cut}, 1 for all others.", "None"
+              " (or null) is what holds where an option is left out.", ""]  # fmt: skip
     for collective, known in ALGORITHMS.items():
         lines.append(f"**{collective}**")
         lines.append("")
-        lines += [f"* `{name}`: {_signature(function)}. {_first_sentence(function)}" for name, function in known.items()]
+        for name, function in {**known, **FITTED.get(collective, {})}.items():
+            lines += _function(name, function)
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -97,12 +105,16 @@ def _signature(function: Any) -> str:
     """The parameters that a file may give, with their defaults."""
     given = []
     for name, parameter in inspect.signature(function).parameters.items():
-        if name in ("layout", "matrix"):
+        if name in ("layout", "matrix", "network", "ranks", "progress"):
             continue
         default = parameter.default
         given.append(f"`{name}`" if default is parameter.empty else f"`{name}={json.dumps(default)}`")
     return ", ".join(given) or "no options"
 
 
-def _first_sentence(function: Any) -> str:
-    return " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
+def _function(name: str, function: Any) -> Iterator[str]:
+    """A builder or an algorithm: its parameters, and what its docstring says but for what it raises."""
+    head, _, rest = (inspect.getdoc(function) or "").partition("\n\n")
+    yield f"* `{name}`: {_signature(function)}. {' '.join(head.split())}"
+    said = re.sub(r"(Raises|ValueError)\b[^>]*?(?=\n\n|$)", "", rest.partition(">>>")[0].strip())
+    yield from (f"  * {' '.join(item.split())}" for item in re.split(r"\n\n|\n(?=\w+: )", said) if item.strip())

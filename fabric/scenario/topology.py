@@ -163,7 +163,7 @@ def _value(name: str, value: object) -> object:
 
 
 def _from_file(topology: Topology, folder: FilePath) -> tuple[Graph | None, Faults]:
-    from topologies.formats import read
+    from topologies.formats import FileFaults, read
 
     faults: Faults = [
         ((name,), f"unknown key {name!r}: a topology from a file has file and degrade alone", True)
@@ -174,6 +174,8 @@ def _from_file(topology: Topology, folder: FilePath) -> tuple[Graph | None, Faul
         graph = read(folder / topology.file)
     except OSError as error:
         return None, [*faults, (("file",), f"cannot be read: {error.strerror}", False)]
+    except FileFaults as error:
+        return None, [*faults, *((("file",), fault, False) for fault in error.faults)]
     except ValueError as error:
         return None, [*faults, (("file",), str(error), False)]
     faults += [(("file",), f"{topology.file}: {fault}", False) for fault in topologies.check(graph)]

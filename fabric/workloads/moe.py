@@ -70,14 +70,27 @@ class Gating:
     def copies(self, ranks: int, group: int = 0) -> F64:
         """[ranks, ranks] copies of tokens, from the rank that has the token (row) to those of its experts."""
         bounds = placement(self.experts, ranks)
-        if self.sample:
-            return self._drawn(bounds, group)
+        return self._drawn(bounds, group) if self.sample else np.tile(self._expected(bounds), (ranks, 1))
+
+    def between_places(self, machines: int, each: int) -> tuple[F64, F64]:
+        """Dispatch and combine in one group of all ranks of equal machines: [each, each] bytes from each place of a machine to
+        each place of any machine.
+
+        For a balanced router whose experts are a multiple of the machines, and expectations: so all machines are alike.
+        """
+        if self.skew or self.sample or self.experts % machines:
+            raise ValueError("machines are alike with a balanced router, expectations and as many experts on each")
+        copies = np.tile(self._expected(placement(self.experts, machines * each)[: each + 1]), (each, 1))
+        return copies * self.dispatch_copy, copies.T * self.combine_copy
+
+    def _expected(self, bounds: I64) -> F64:
+        """Copies that a rank sends to each of the ranks with the experts bounds[i] .. bounds[i + 1] - 1."""
         if self.deduplicate == "rank":
-            row = self.tokens * hit(self.popularity(), bounds, self.top_k)
-        else:
-            chosen = hit(self.popularity(), np.arange(self.experts + 1), self.top_k)
-            row = self.tokens * _sums(chosen, bounds)
-        return np.tile(row, (ranks, 1))
+            return self.tokens * hit(self.popularity(), bounds, self.top_k)
+        if self.skew == 0:
+            return self.tokens * self.top_k / self.experts * np.diff(bounds)
+        chosen = hit(self.popularity(), np.arange(self.experts + 1), self.top_k)
+        return self.tokens * _sums(chosen, bounds)
 
     def popularity(self) -> F64:
         """[experts] rates of the race, sum 1; the same for every rank and group."""
@@ -117,7 +130,8 @@ def uniform_hit(experts: int, members: int, top_k: int) -> float:
     >>> round(2 * uniform_hit(256, 128, 8), 4)
     1.993
     """
-    return 1 - comb(experts - members, top_k) / comb(experts, top_k)
+    every = comb(experts, top_k)
+    return (every - comb(experts - members, top_k)) / every
 
 
 def hit(rate: F64, bounds: I64, top_k: int) -> F64:

@@ -16,7 +16,7 @@ from fabric.bounds import lower_bounds
 from fabric.bounds.allgather import worst_cut
 from fabric.network import Network
 
-from .fabrics import GB, bounds, fabric, fabrics, largest, links_of, two_dgx2, two_tiers, worst_ratio
+from .fabrics import GB, both_ways, bounds, fabric, fabrics, largest, links_of, two_dgx2, two_tiers, worst_ratio
 
 
 def optimum(network: Network, *, reverse: bool = False) -> Fraction:
@@ -56,6 +56,78 @@ def test_two_dgx2() -> None:
     assert bounds(two_dgx2(), "all_gather", GB)["all_gather optimum"].time == pytest.approx(1 / 129.032, abs=1e-7)
 
 
+def test_two_dgx1() -> None:
+    """Hybrid cube meshes of 25 and 50 GB/s with 12.5 GB/s between them: eight blocks must pass that."""
+    single, double = [(0, 1), (0, 2), (1, 3), (4, 5), (4, 6), (5, 7)], [(0, 3), (1, 2), (4, 7), (5, 6), (2, 3), (6, 7)]
+    across = [(0, 4), (1, 5), (2, 6), (3, 7)]
+    one = dict.fromkeys(single, 25.0) | dict.fromkeys(double + across, 50.0)
+    cables = {(a + 8 * node, b + 8 * node): rate for (a, b), rate in one.items() for node in (0, 1)} | {(0, 8): 12.5}
+    assert optimum(fabric(16, both_ways(cables))) == Fraction(16, 25)
+
+
+def packages(nodes: int) -> Network:
+    """MI250s: eight packages of two ranks in a node, 200 GB/s inside, three links of 50 GB/s from each rank to other packages,
+    16 GB/s to a switch that all nodes share."""
+    cables: dict[tuple[int, int], float] = {}
+    for node in range(nodes):
+        rank = [[16 * node + 2 * package + half for half in (0, 1)] for package in range(8)]
+        for package in range(8):
+            cables[rank[package][0], rank[package][1]] = 200.0
+            for half, stride in ((0, 1), (1, 3)):
+                cables[rank[package][half], rank[(package + stride) % 8][half]] = 50.0
+                cables[rank[package % 4][half], rank[package % 4 + 4][half]] = 50.0
+        cables |= {(16 * node + chip, 16 * nodes): 16.0 for chip in range(16)} if nodes > 1 else {}
+    return fabric(16 * nodes, both_ways(cables), switches=int(nodes > 1))
+
+
+def test_packages_of_two_bind_before_single_ranks() -> None:
+    # 14 blocks into a package over six links of 50; 30 over these and twice 16.
+    assert optimum(packages(1)) == Fraction(7, 150) == Fraction(14, 6 * 50)
+    assert optimum(packages(2)) == Fraction(15, 166) == Fraction(30, 6 * 50 + 2 * 16)
+
+
+def test_trainium_exactly() -> None:
+    assert optimum(Network(TRN2)) == Fraction(15, 512 * 10**9)
+    assert optimum(Network(ULTRASERVER)) == Fraction(63, 640 * 10**9)
+
+
+@pytest.mark.parametrize(
+    ("network", "algbw"),
+    [
+        (Network(topologies.ring(8, 1.0)), 8 / 7),
+        (Network(topologies.torus((4, 4), 1.0)), 2.13333),
+        (Network(topologies.torus((4, 4, 4), 1.0)), 3.04762),
+        (Network(topologies.switch(8, 300.0)), 171.429),
+        (Network(topologies.trn2()), 273.067e9),
+        (Network(topologies.trn2_ultraserver()), 325.079e9),
+        (two_tiers(2, 8, 300, 25), 173.333),
+        (two_tiers(4, 8, 300, 25), 133.333),
+        (two_tiers(2, 8, 450, 50), 266.667),
+        (two_tiers(4, 8, 450, 50), 258.065),
+        (two_tiers(16, 8, 450, 50), 213.333),
+    ],
+)
+def test_all_reduce_is_both_optima_and_the_partition_bound(network: Network, algbw: float) -> None:
+    both = optimum(network) / network.ranks + optimum(network, reverse=True) / network.ranks
+    assert float(1 / both) == pytest.approx(algbw, rel=1e-5)
+    assert largest(network, "all_reduce").time == pytest.approx(float(both), rel=1e-12)
+
+
+@given(st.lists(st.tuples(st.integers(3, 5), st.integers(4, 6)), min_size=1, max_size=3))
+@settings(max_examples=25, deadline=None)
+def test_closed_form_of_tori(dims: list[tuple[int, int]]) -> None:
+    """S (n - 1) / n over twice the links of each dimension; twice that for all_reduce; all of S for broadcast.
+
+    As long as no dimension is so thin that the links out of a line or plane are fewer than those of a rank.
+    """
+    sizes, rates = [k for k, _ in dims], [float(c) for _, c in dims]
+    network = Network(topologies.torus(sizes, rates))
+    ranks, out = int(np.prod(sizes)), int(2 * sum(rates))
+    assert optimum(network) == Fraction(ranks - 1, out)
+    assert largest(network, "all_reduce").time == pytest.approx(2 * (ranks - 1) / ranks / out, rel=1e-12)
+    assert bounds(network, "broadcast")["broadcast optimum"].time == pytest.approx(1 / out, rel=1e-12)
+
+
 TRN2 = topologies.trn2()
 ULTRASERVER = topologies.trn2_ultraserver()
 GEN2 = topologies.trn3_gen2()
@@ -72,6 +144,7 @@ GEN2 = topologies.trn3_gen2()
         (topologies.trn3_gen2("lanes160"), 144, 512 + 512 + 128, 1160.06),
         (topologies.degrade(TRN2, down=[(0, 1)]), 16, 3 * 128, 409.6),
         (topologies.degrade(ULTRASERVER, down=[(0, 1)]), 64, 3 * 128 + 2 * 64, 520.13),
+        (topologies.degrade(ULTRASERVER, down=[(0, 4)]), 64, 3 * 128 + 2 * 64, 520.13),
         (topologies.degrade(GEN2, down=[(0, 72)]), 144, 256 + 320, 580.03),
         (topologies.degrade(GEN2, down=[("chip 0", "rack switch 0")]), 144, 256 + 128, 386.69),
     ],

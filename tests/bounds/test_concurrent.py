@@ -44,6 +44,14 @@ def least_time(network: Network, size: float = 1.0, matrix: np.ndarray | None = 
         (topologies.trn2_ultraserver(), 1 / 128e9),
         # 72 x 72 / 144 over 72 cables of 128 GB/s.
         (topologies.trn3_gen2(), 36 / (72 * 128e9)),
+        (topologies.torus((4, 4, 4), (2.0, 2.0, 1.0)), 1 / 2),
+        (topologies.torus((3, 5), (1.0, 3.0)), 8 / 24),  # the ring of three: (9 - 1) / (8 x 3); that of five 24 / (8 x 5 x 3)
+        (topologies.trn3_gen1(), 16 / (32 * 128e9)),
+        (topologies.trn3_gen2("lanes160"), 36 / (72 * 128e9)),
+        (topologies.trn3_gen2("flat"), 143 / 144 / 1024e9),
+        (topologies.trn3_gen2(racks=1), 4 * 68 / 72 / (4 * 320e9)),
+        # 31 of the 32 cables between the racks are left.
+        (topologies.degrade(topologies.trn3_gen1(), down=[(0, 32)]), 16 / (31 * 128e9)),
         (topologies.switch(8, 300.0), 7 / 8 / 300),
     ],
 )
@@ -64,6 +72,10 @@ def test_a_ring_that_lost_a_link_has_to_go_round() -> None:
     del cables[0, 1]
     # Into 1 leads only 2 -> 1: two blocks of a third.
     assert least_time(fabric(3, cables)) == pytest.approx(2 / 3, rel=1e-9)
+
+
+def test_no_way_at_all_takes_for_ever() -> None:
+    assert least_time(fabric(2, {(0, 1): 1.0})) == float("inf")
 
 
 def test_a_matrix_has_no_symmetry() -> None:

@@ -37,3 +37,16 @@ def test_it_is_the_least_flow_from_the_root(network: Network) -> None:
     least = min(nx.maximum_flow_value(network.graph, 0, rank, capacity="bandwidth") for rank in range(1, network.ranks))
     found = bounds(network, "broadcast")["broadcast optimum"].time
     assert found == (pytest.approx(1 / least) if least else float("inf"))
+
+
+@settings(max_examples=30, deadline=None)
+@given(network=fabrics())
+def test_a_reduce_is_the_least_flow_to_the_root_of_its_group(network: Network) -> None:
+    """In a group of the last ranks, whose root is the very last; the others only pass on."""
+    import networkx as nx
+
+    group = list(range(network.ranks // 2, network.ranks))
+    if len(group) > 1:
+        flows = (nx.maximum_flow_value(network.graph, rank, group[-1], capacity="bandwidth") for rank in group[:-1])
+        found = bounds(network, "reduce", 1.0, group, root=len(group) - 1)["reduce optimum"].time
+        assert found == pytest.approx(1 / min(flows))

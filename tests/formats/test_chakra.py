@@ -11,8 +11,9 @@ import pytest
 from fabric.bind import NO_OVERHEADS, Overheads, Placement, bind, route_traffic
 from fabric.errors import InputError
 from fabric.formats import judge, read_schedule, timed
-from fabric.formats.chakra import read_chakra
+from fabric.formats.chakra import lowering_of, read_chakra
 from fabric.formats.program import Program
+from fabric.layout import Layout
 from fabric.network import Network
 from fabric.schedule import Schedule
 from fabric.simulation import run_flows
@@ -120,6 +121,11 @@ def test_sends_do_not_wait_for_their_receivers() -> None:
         (2, 4000, 3 * 2000e-9),  # all_gather: 3 steps of 4000 / 2 B
         (6, 4000, 1000e-9),  # all_to_all: 1000 B to each, on a link each
         (7, 4000, 3 * 500e-9),
+        (8, 4000, 3 * 500e-9),
+        (5, 4000, 2 * 4000e-9),  # broadcast by a binomial tree: log2 4 steps of 4000 B
+        (1, 4000, 2 * 4000e-9),
+        (3, 4000, 4000e-9 + 8000e-9),  # gather: 4000 B, then the 8000 B of two ranks
+        (4, 4000, 2000e-9 + 1000e-9),  # scatter of 4000 B: half of them, then a quarter
     ],
 )
 def test_collective_nodes_run_between_what_they_depend_on(kind: int, size: int, expected: float) -> None:
@@ -134,6 +140,60 @@ def test_collective_nodes_run_between_what_they_depend_on(kind: int, size: int, 
     program = read(*ranks)
     assert time(timed(program)) == pytest.approx(7e-6 + expected)
     assert "collective nodes run as" in program.notes[0]
+
+
+def collective(kind: int, size: int, **values: int) -> bytes:
+    return trace(node(0, COLLECTIVE, comm_type=kind, comm_size=size, **values))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        ("rdh", 0, 2 * (2000 + 1000) * 1e-9),  # halving and doubling: a half, a quarter, a quarter, a half
+        ("mesh", 0, 2 * 1000e-9),
+        ("all_reduce=doubling", 0, 2 * 4000e-9),
+        ("allg=bruck,all_reduce=rdh", 2, (4000 + 8000) * 1e-9),
+        ("bruck", 6, 2 * 2000e-9),  # all-to-all: two steps of half of 4000 B
+        ("broadcast=direct", 5, 4000e-9),
+    ],
+)
+def test_collective_nodes_run_by_any_algorithm_that_applies(text: str, kind: int, expected: float) -> None:
+    """4000 B of each of four ranks, all of which see each other at 1 GB/s."""
+    lowering = lowering_of(text, lambda ranks: Layout(len(ranks)))
+    program = read_chakra([(f"t.{rank}.et", collective(kind, 4000)) for rank in range(4)], "t", lowering)
+    assert time(timed(program)) == pytest.approx(expected)
+    assert any(name in program.notes[0] for name in text.replace("=", ",").split(","))
+
+
+def test_algorithms_see_the_shape_of_the_fabric() -> None:
+    """Bucket needs a torus; there each rank sends 3/4 of 4000 B in either phase."""
+    lowering = lowering_of("bucket", lambda ranks: Layout(4, (2, 2), (1e9, 1e9)))
+    program = read_chakra([(f"t.{rank}.et", collective(0, 4000)) for rank in range(4)], "t", lowering)
+    assert program.size == pytest.approx(2 * 0.75 * 4000)
+
+
+def test_the_root_is_the_one_in_the_node_or_the_first() -> None:
+    for values, root in (({}, 0), ({"comm_root": 2}, 2)):
+        program = read(*[collective(5, 1000, **values)] * 4)
+        assert next(rank for rank, sent in enumerate(judge(program).sent) if sent == 1.0) == root
+    with pytest.raises(InputError, match="comm_root is 7: expected one of the ranks of its group"):
+        read(*[collective(5, 1000, comm_root=7)] * 4)
+
+
+def test_algorithms_that_are_not_there_or_do_not_serve() -> None:
+    def plain(ranks: Sequence[int]) -> Layout:
+        return Layout(len(ranks))
+
+    with pytest.raises(InputError, match=r"unknown algorithm 'rinh' \(did you mean ring"):
+        lowering_of("rinh", plain)
+    with pytest.raises(InputError, match="unknown algorithm of all_to_all 'ring'"):
+        lowering_of("all_to_all=ring", plain)
+    with pytest.raises(InputError, match="a trace has no permute"):
+        lowering_of("permute=direct", plain)
+    with pytest.raises(InputError, match="the traces have no nodes of all_to_all, so none that such an algorithm runs"):
+        read_chakra([(f"t.{rank}.et", collective(0, 8)) for rank in range(3)], "t", lowering_of("all_to_all=bruck", plain))
+    with pytest.raises(InputError, match=r"t\.0\.et: byte .*: rdh does not serve its 3 ranks: rdh needs a power of two"):
+        read_chakra([(f"t.{rank}.et", collective(0, 8)) for rank in range(3)], "t", lowering_of("rdh", plain))
 
 
 def test_groups_run_at_the_same_time() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fabric.bind import Overheads
 from fabric.collectives import algorithm
 from fabric.errors import InputError
 from fabric.formats import judge, read_schedule, timed, write_goal
@@ -116,3 +117,20 @@ def test_compute_is_written_too() -> None:
 def test_goal_holds_whole_bytes_only() -> None:
     with pytest.raises(InputError, match="whole bytes"):
         write_goal(algorithm("all_reduce", "ring")(Layout(3)).scaled(1000))
+
+
+SMALL = sorted(path.name for path in SCHEDULES.glob("*.xml") if path.stat().st_size < 40_000)
+
+
+@needs_data
+@pytest.mark.parametrize("name", SMALL)
+def test_real_schedules_keep_their_bytes_and_their_time(name: str) -> None:
+    """From MSCCL XML to GOAL and back; 315 MiB divide into all of their chunks."""
+    program = read_schedule(SCHEDULES / name)
+    if not judge(program).holds:  # a faulty schedule has no time
+        return
+    schedule = timed(program).scaled(315 * 2.0**20)
+    back = timed(read_goal(write_goal(schedule).text.encode(), "back.goal"))
+    assert back.sent() == pytest.approx(schedule.sent())
+    overheads = Overheads(alpha_link=1e-6)
+    assert time(back, overheads) == pytest.approx(time(schedule, overheads), rel=1e-12)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fabric.builder import Builder
 from fabric.collectives import ALGORITHMS, applicable
-from fabric.collectives.conditions import prove
+from fabric.collectives.conditions import ProofError, prove
 from fabric.errors import InputError
-from fabric.formats import judge, timed, write_msccl
+from fabric.formats import judge, timed, write_goal, write_msccl
 from fabric.formats.msccl import read_msccl
 from fabric.layout import Layout
-from fabric.schedule import COPY, Schedule
+from fabric.schedule import COPY, FixedRoutes, Schedule
 
 from .test_chakra import time
 
@@ -58,7 +60,10 @@ def test_ranges_that_lie_apart_become_steps_and_are_said() -> None:
     builder.add(zero, one, np.array([[1]]), COPY, 1)
     builder.add(one, zero, np.array([[3, 4, 5]]), COPY, 0)
     written = write_msccl(builder.build())
-    assert written.notes == ["1 transfers carry ranges that lie apart: a step for each, one after another"]
+    assert written.notes == [
+        "1 transfers carry ranges that lie apart: a step for each, one after another",
+        "1 transfers follow one of their pair and channel that they need not wait for",
+    ]
     assert judge(read_msccl(written.text.encode(), "out.xml")).verdict == "ok"
     assert written.text.count('type="s"') == 4
 
@@ -69,6 +74,28 @@ def test_what_does_not_fit_is_refused() -> None:
         write_msccl(uneven)
     with pytest.raises(InputError, match="at most 256 steps of a thread block, and this schedule needs"):
         write_msccl(ALGORITHMS["all_reduce"]["ring"](Layout(130)))
+    ring = ALGORITHMS["all_gather"]["ring"](Layout(4))
+    count = ring.transfers
+    routes = FixedRoutes(np.zeros(count, dtype=np.int32), np.array([0, 1]), np.array([0]))
+    for change, message in (
+        ({"multiplicity": np.ones(count)}, "folded schedules"),
+        ({"repeat": np.ones(count, dtype=np.int64)}, "folded schedules"),
+        ({"image": np.zeros(count, dtype=np.int32)}, "folded schedules"),
+        ({"routes": routes}, "routes of a schedule's own"),
+        ({"streams": np.ones(count, dtype=np.int64)}, "transfers of several flows"),
+        ({"pause": np.ones(count)}, "compute"),
+    ):
+        changed = replace(ring.scaled(4096.0), **change)
+        with pytest.raises(InputError, match=f"MSCCL XML has no {message}"):
+            write_msccl(changed)
+        with pytest.raises(InputError, match=f"GOAL has no .*{'compute' if message == 'compute' else message}"):
+            write_goal(changed)
+    with pytest.raises(InputError, match="transfers of parts of them"):
+        write_msccl(replace(ring, share=np.full(count, 0.5)))
+    with pytest.raises(InputError, match="the blocks differ"):
+        write_msccl(replace(ring, parts=np.full((4, 2), 0.5)))
+    with pytest.raises(ProofError, match="missing"):
+        write_msccl(replace(ring, collective="all_reduce"))
     builder = Builder("all_gather", "odd", 2, np.full(2, 0.5), np.array([1 / np.pi, 1 - 1 / np.pi]))
     with pytest.raises(InputError, match="no common measure"):
         write_msccl(builder.build())

@@ -135,6 +135,25 @@ def test_a_pipeline_runs_its_operations_once() -> None:
     block = one["gpus"][0]["threadblocks"][0]
     block["ops"] = [{"name": "pipeline", "iter_context": {}, "ops": block["ops"]}]
     assert verdict(one) == "ok"
+    assert notes(one) == ["a pipeline runs once over whole chunks, not unit by unit"]
+
+
+def notes(one: dict[str, Any]) -> list[str]:
+    return read_mscclpp(json.dumps(one).encode(), "plan.json").notes
+
+
+def test_keys_that_are_not_known_are_said_once() -> None:
+    one = reduce_plan()
+    assert notes(one) == []
+    for gpu_ in one["gpus"]:
+        for block in gpu_["threadblocks"]:
+            for operation in block["ops"]:
+                operation["unroll"] = 4
+    one["speed"] = 9
+    said = notes(one)
+    assert said[0] == "plan.json: plan has 'speed', unknown here, first at plan"
+    assert said[1].startswith("plan.json: operation has 'unroll', unknown here, first at gpus[0].threadblocks[0].ops[0]")
+    assert len(said) == 2
 
 
 def change(path: str, value: object) -> bytes:

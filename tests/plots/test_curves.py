@@ -112,6 +112,23 @@ def test_moe_has_a_line_for_each_phase(network: Network) -> None:
 
 
 @pytest.mark.parametrize("name", ["latency", "busbw"])
+def test_the_phases_of_moe_stand_over_their_tokens(network: Network, name: str) -> None:
+    sizes = {"dispatch": 1e6, "combine": 2e6, "total": 3e6}
+    moe = [
+        result(network, phase=phase, tokens=tokens, size=size * tokens, time=size * tokens * 1e-12)
+        for tokens in (128, 512)
+        for phase, size in sizes.items()
+    ]
+    figure = plots.figure(name, [*moe, *sweep(network, TIMES, case="other")])
+    over_sizes, over_tokens = figure.axes
+    assert [line.get_xdata().tolist() for line in over_tokens.lines[:3]] == [[128, 512]] * 3
+    assert over_tokens.get_xlabel() == "tokens per rank"
+    assert [text.get_text() for text in over_tokens.get_xticklabels()] == ["128", "256", "512"]
+    assert over_sizes.get_xlabel() == "size"
+    assert over_sizes.lines[0].get_xdata().tolist() == [65536, 262144, 1048576]
+
+
+@pytest.mark.parametrize("name", ["latency", "busbw"])
 def test_one_size_is_a_point_with_a_mark_for_the_bound(network: Network, name: str) -> None:
     axes = panel(plots.figure(name, [result(network)]))
     point, bound = axes.lines

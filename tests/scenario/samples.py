@@ -6,7 +6,7 @@ from pathlib import Path
 from textwrap import dedent
 
 from fabric.errors import InputError
-from fabric.scenario import Scenario, read_scenario
+from fabric.scenario import Flag, Scenario, read_scenario
 
 CASE = """\
 name: sample
@@ -18,12 +18,12 @@ cases:
 """
 
 
-def read(text: str, *overrides: str, folder: Path | None = None) -> Scenario:
+def read(text: str, *overrides: str | Flag, folder: Path | None = None) -> Scenario:
     """The scenario in a text."""
     return read_scenario(dedent(text), name="s.yaml", folder=folder, overrides=overrides)
 
 
-def faults(text: str, *overrides: str, folder: Path | None = None) -> list[str]:
+def faults(text: str, *overrides: str | Flag, folder: Path | None = None) -> list[str]:
     """The faults of a text that has some."""
     try:
         read(text, *overrides, folder=folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import topologies
@@ -35,7 +36,7 @@ def _moe(old: str, new: str) -> str:
         (CASE + "1: 2\n", "7:1: a key is text"),
         (CASE + "seed:\n", "7:1: seed: has no value"),
         # Keys.
-        (CASE + "sede: 1\n", "7:1: unknown key 'sede' (did you mean seed?); known: cases, description, efficiency, "
+        (CASE + "sede: 1\n", "7:1: unknown key 'sede' (did you mean seed?); known: bound, cases, description, efficiency, "
          "name, overheads, plots, report, routing, seed, verify"),
         (with_case(collective=""), "3:5: missing key 'collective'"),
         (with_case(sizes=""), "3:5: missing key 'sizes', which collective all_reduce takes"),
@@ -112,7 +113,12 @@ def _moe(old: str, new: str) -> str:
         (with_case("groups: [[0]]"), "7:14: groups[0]: a group has at least 2 ranks, not 1"),
         (with_case("groups: [[0, true]]"), "7:18: groups[0][1]: expected a rank, a whole number from 0, not true"),
         (with_case("groups: 5"), "7:13: groups: 5 ranks, but the topology has 4 ranks"),
-        (with_case("groups: every"), "7:13: groups: expected all, a number of ranks, or lists of ranks, not 'every'"),
+        (with_case("groups: {of: 3}"), "7:18: groups.of: groups of 3 ranks do not part all ranks: the topology has 4 ranks"),
+        (with_case("groups: {of: 1}"), "7:13: groups: expected {of: n}, groups of n consecutive ranks each, n a whole number "
+         "of at least 2"),
+        (with_case("groups: {each: 2}"), "7:13: groups: expected {of: n}, groups of n consecutive ranks each, n a whole number "
+         "of at least 2"),
+        (with_case("groups: every"), "7:13: groups: expected all, a number of ranks, {of: n}, or lists of ranks, not 'every'"),
         # Collectives and algorithms.
         (with_case("algorithm: rinq"), "7:16: algorithm: unknown algorithm of all_reduce 'rinq' (did you mean ring?); known: "
          + ", ".join(sorted(["all", "auto", "optimal", *ALGORITHMS["all_reduce"]]))),
@@ -127,7 +133,12 @@ def _moe(old: str, new: str) -> str:
         (with_case(f"moe: {MOE}"), "7:5: collective all_reduce takes 'sizes', not 'moe'"),
         (with_case("matrix: [[0, 1 B], [0, 0]]"), "7:5: collective all_reduce takes 'sizes', not 'matrix'"),
         # MoE.
+        (with_case("algorithm: {name: ring, directions: 3}"), "7:41: algorithm.directions: expected 1 or 2, not 3"),
         (_moe("top_k: 2", "top_k: 5"), "6:41: moe.top_k: a token goes to 5 of only 4 experts"),
+        (_moe("tokens: 8", "tokens: [8, 1000000000000000]"),
+         "6:23: moe.tokens[1]: the tokens of a rank are more than 8 PiB, the largest size"),
+        (_moe("hidden: 64", f"hidden: 1{'0' * 400}"), "6:19: moe.tokens: the tokens of a rank are more than 8 PiB, the largest "
+         "size"),
         (_moe("tokens: 8", "tokens: [8, 0]"), "6:23: moe.tokens[1]: expected at least 1, not 0"),
         (_moe("combine_bytes: 2", "combine_bytes: 0"), "6:90: moe.combine_bytes: expected a number above 0, not 0"),
         (_moe("combine_bytes: 2", "combine_bytes: 2 B"), "6:90: moe.combine_bytes: expected a number, not '2 B'"),
@@ -147,6 +158,10 @@ def _moe(old: str, new: str) -> str:
         (with_case("matrix: {file: no.csv, unit: 1 B}", collective="alltoallv", sizes=""),
          "6:20: matrix.file: cannot be read: No such file or directory"),
         (with_case("matrix: {file: no.csv}", collective="alltoallv", sizes=""), "6:13: matrix: missing key 'unit'"),
+        (with_case("matrix: {fle: no.csv, unit: 1 B}", collective="alltoallv", sizes=""),
+         "6:14: matrix: unknown key 'fle' (did you mean file?); known: file, unit"),
+        (with_case("matrix: m.csv", collective="alltoallv", sizes=""),
+         "6:13: matrix: expected rows of sizes, or a CSV file as {file: m.csv, unit: 1 KiB}, not 'm.csv'"),
     ],
 )  # fmt: skip
 def test_one_fault_is_one_line(text: str, line: str) -> None:
@@ -211,6 +226,20 @@ def test_faults_in_a_matrix_file_are_placed_there(tmp_path: Path) -> None:
         "m.csv:5:1: matrix[3]: row 3 has 3 sizes, but there are 4 rows",
         "m.csv:5:3: matrix[3][1]: expected a number of at least zero, not 'nan'",
     ]
+
+
+def test_a_bad_cell_does_not_make_every_size_zero(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("0,x\n0,0\n")
+    text = with_case("matrix: {file: m.csv, unit: 1 KiB}", topology="{builder: ring, n: 2, bandwidth: 1 B/s}",
+                     collective="alltoallv", sizes="")  # fmt: skip
+    assert faults(text, folder=tmp_path) == ["m.csv:1:3: matrix[0][1]: expected a number, not 'x'"]
+
+
+def test_an_array_is_no_matrix_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "m.npy", np.ones((2, 2)))
+    (line,) = faults(with_case("matrix: {file: m.npy, unit: 1 B}", collective="alltoallv", sizes=""), folder=tmp_path)
+    assert line.startswith("s.yaml:6:20: matrix.file: expected CSV, numbers between commas, but m.npy is no text")
+    assert 'numpy.savetxt("m.csv", matrix, delimiter=",")' in line
 
 
 def test_deep_nesting_and_alias_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from fabric.scenario import Flag
+
 from .samples import CASE, faults, read, with_case
 
 TWO = (
@@ -65,7 +67,7 @@ def test_where_tells_the_override() -> None:
         ("seed", "expected key.path=value, not 'seed'"),
         ("=3", "expected key.path=value, not '=3'"),
         ("sede=3", "unknown key 'sede' (did you mean seed?); known: name, description, cases, overheads, routing, efficiency, "
-         "seed, report, plots, verify, topology, collective, algorithm, sizes, groups, type, moe, matrix"),
+         "seed, report, plots, verify, bound, topology, collective, algorithm, sizes, groups, type, moe, matrix"),
         ("cases.2.sizes=1 KiB", "no case '2'; cases are 0..1: one, v1.5"),
         ("cases.onne.sizes=1 KiB", "no case 'onne' (did you mean one?); cases are 0..1: one, v1.5"),
         ("seed=x", "seed: expected a whole number, not 'x'"),
@@ -88,6 +90,17 @@ def test_faults(override: str, line: str | None) -> None:
         ]
     else:
         assert found == [f"--set 1: {line}"]
+
+
+def test_a_fault_of_a_flag_names_the_flag() -> None:
+    overrides = ["seed=x", Flag("--algorithm", "algorithm=rinq"), "sede=3"]
+    found = [line.partition(" (")[0] for line in faults(TWO, *overrides)]
+    assert found == [
+        "--algorithm: unknown algorithm of all_reduce 'rinq'",
+        "--algorithm: unknown algorithm of all_gather 'rinq'",
+        "--set 1: seed: expected a whole number, not 'x'",
+        "--set 2: unknown key 'sede'",
+    ]
 
 
 def test_faults_of_the_file_come_first() -> None:

@@ -72,7 +72,14 @@ def test_aliases_become_the_names_of_the_collectives() -> None:
 
 
 @pytest.mark.parametrize(
-    ("groups", "expected"), [("all", "all"), ("3", 3), ("[[0, 1], [2, 3]]", [[0, 1], [2, 3]]), ("[[3, 0, 1]]", [[3, 0, 1]])]
+    ("groups", "expected"),
+    [
+        ("all", "all"),
+        ("3", 3),
+        ("{of: 2}", {"of": 2}),
+        ("[[0, 1], [2, 3]]", [[0, 1], [2, 3]]),
+        ("[[3, 0, 1]]", [[3, 0, 1]]),
+    ],
 )
 def test_groups(groups: str, expected: object) -> None:
     assert read(with_case(f"groups: {groups}")).cases[0].groups == expected

@@ -17,7 +17,7 @@ from .samples import CASE, read, with_case
 
 text = st.text(st.characters(exclude_categories=("C", "Zl", "Zp"), exclude_characters="\x85"), min_size=1, max_size=20)
 factor = st.floats(1e-9, 1, exclude_min=True)
-size = st.builds("{} {}".format, st.integers(1, 10**9), st.sampled_from(["B", "kB", "KiB", "GiB"]))
+size = st.builds("{} {}".format, st.integers(1, 2**23), st.sampled_from(["B", "kB", "KiB", "GiB"]))
 time = st.builds("{} {}".format, st.floats(0, 1e6), st.sampled_from(["s", "ms", "us", "ns"]))
 bandwidth = st.builds("{} {}".format, st.floats(1e-3, 1e6), st.sampled_from(["GB/s", "Gb/s", "MB/s", "B/s"]))
 overheads = st.sampled_from(["none", "default"]) | st.fixed_dictionaries(

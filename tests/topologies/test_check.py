@@ -38,6 +38,33 @@ def test_all_faults_at_once() -> None:
 
 
 @pytest.mark.parametrize(
+    ("attribute", "value", "fault"),
+    [
+        ("servers", 3, "graph: 3 servers of 16 ranks make 48, but there are 32"),
+        ("machine_ranks", 8, "graph: 2 servers of 8 ranks make 16, but there are 32"),
+        ("machine_dims", [4, 2], "graph: machine_dims [4, 2] make 8 ranks, but a machine has 16"),
+        ("machine_dims", [4, ""], "graph, a cluster: machine_dims must be a list of whole numbers of at least 1, not [4, '']"),
+        ("machine_shape", None, "graph, a cluster: machine_shape must be text, not None"),
+        ("machine_shape", "trn3", "graph: machine_dims of shape trn3 are chips, sleds and racks, not [4, 4]"),
+        ("machine_routing", "cluster", "graph, a cluster: unknown machine_routing 'cluster'; known: "
+         "shortest, dimension_order, trn3, spray, ecmp, cores"),
+    ],
+)  # fmt: skip
+def test_what_a_cluster_says_of_its_machines(attribute: str, value: object, fault: str) -> None:
+    graph = t.efa_cluster("trn2", 2)
+    assert t.check(graph) == []
+    graph.graph[attribute] = value
+    assert fault in t.check(graph)
+
+
+@pytest.mark.parametrize("missing", ["servers", "machine_ranks", "machine_routing", "machine_shape", "machine_dims"])
+def test_what_a_cluster_has_to_say(missing: str) -> None:
+    graph = t.efa_cluster("trn2", 2)
+    del graph.graph[missing]
+    assert t.check(graph) == [f"graph, a cluster: {missing} is missing"]
+
+
+@pytest.mark.parametrize(
     ("where", "attribute", "value", "fault"),
     [
         ("node", "kind", None, "node 0: unknown kind None; known: chip, core, switch, nic"),
@@ -56,6 +83,9 @@ def test_all_faults_at_once() -> None:
             {"hbm": {"bandwidth": 1.0, "send": -1}},
             "node 0, resource 'hbm': send must be a finite number of at least zero, not -1",
         ),
+        ("edge", "bandwidth", 1e-4, "link 0 -> 1: bandwidth must be within 0.001 and 1e+18, not 0.0001"),
+        ("edge", "bandwidth", 2e18, "link 0 -> 1: bandwidth must be within 0.001 and 1e+18, not 2e+18"),
+        ("edge", "latency", 2e9, "link 0 -> 1: latency must be within 0 and 1e+09, not 2000000000.0"),
         ("edge", "bandwidth", 0, "link 0 -> 1: bandwidth must be a finite number above zero, not 0"),
         ("edge", "bandwidth", "1 GB/s", "link 0 -> 1: bandwidth must be a finite number above zero, not '1 GB/s'"),
         ("edge", "bandwidth", float("inf"), "link 0 -> 1: bandwidth must be a finite number above zero, not inf"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import topologies as t
+from topologies.folded import set_apart
 from topologies.formats.graphml import read_graphml, write_graphml
 from topologies.formats.node_link import read_node_link, write_node_link
 
@@ -51,6 +53,28 @@ def test_counts_as_the_cluster_in_full(machine: str, count: int, parameters: dic
     assert nodes(folded) == nodes(full)
     assert links(folded) == links(full)
     assert folded.graph["layers"] == full.graph["layers"]
+
+
+@pytest.mark.parametrize(
+    ("count", "unit", "parameters", "pods", "leaves"),
+    [
+        (6, 2, {}, 1, 1),
+        (4, 4, PODS_OF_TWO, 2, 2),
+        (6, 2, {**PODS_OF_TWO, "oversubscription": 4.0}, 3, 1),
+        (12, 4, {**PODS_OF_TWO, "planes": 2, "leaves_per_plane": 8}, 6, 2),
+        (12, 3, PODS_OF_TWO, 6, 3),
+    ],
+)
+def test_several_machines_stand_for_all(count: int, unit: int, parameters: dict, pods: int, leaves: int) -> None:
+    """Pods are of as many kinds as the greatest common divisor of unit and pods; each kind has a leaf."""
+    folded = t.efa_cluster("trn2", count, fold=unit, **parameters)
+    full = t.efa_cluster("trn2", count, fold=False, spread=True, **parameters)
+    assert t.check(folded) == []
+    assert folded.graph["fold"] == {"machines": count, "pods": pods, "unit": unit}
+    assert sum(node["kind"] == "chip" for _, node in folded.nodes(data=True)) == 16 * unit
+    assert [node["pod"] for _, node in folded.nodes(data=True) if node.get("tier") == "leaf"] == list(range(leaves))
+    assert nodes(folded) == nodes(full)
+    assert links(folded) == links(full)
 
 
 def test_machines_are_dealt_to_the_pods_in_turn() -> None:
@@ -120,9 +144,90 @@ def test_what_cannot_be_folded(arguments: tuple, parameters: dict, message: str)
         t.efa_cluster(*arguments, **parameters)
 
 
-def test_no_single_link_of_a_folded_cluster_is_degraded() -> None:
-    with pytest.raises(ValueError, match="stands for many alike; degrade one with fold=False"):
-        t.degrade(t.efa_cluster("trn2", 2, fold=True), down=[("nic 0", "tor 0")])
+def test_a_slow_link_of_one_machine_is_a_record() -> None:
+    """Names and ranks are those of the cluster in full: machines of 16 chips, 16 NICs and 2 ToRs. No link changes."""
+    whole = t.efa_cluster("trn2", 4, fold=True)
+    graph = t.degrade(whole, slow=[(("nic 37", "tor 5"), 0.25)])
+    graph = t.degrade(graph, slow=[((17, 18), 0.5)], cable=False)
+    node = {data["name"]: number for number, data in graph.nodes(data=True)}
+    assert graph.graph["degraded"] == [
+        {"from": "nic 37", "to": "tor 5", "factor": 0.25, "machine": 2, "of": [node["nic 5"], node["tor 1"]]},
+        {"from": "tor 5", "to": "nic 37", "factor": 0.25, "machine": 2, "of": [node["tor 1"], node["nic 5"]]},
+        {"from": "chip 17", "to": "chip 18", "factor": 0.5, "machine": 1, "of": [1, 2]},
+    ]
+    assert list(graph.edges(data=True)) == list(whole.edges(data=True))
+    assert t.check(graph) == []
+
+
+def test_a_slow_link_to_a_switch_inside_a_machine() -> None:
+    graph = t.degrade(t.efa_cluster("trn3_gen2", 3, fold=True), slow=[((293, "machine 2 sled switch 0.1"), 0.5)])
+    assert [record["machine"] for record in graph.graph["degraded"]] == [2, 2]
+    assert graph.nodes[graph.graph["degraded"][0]["of"][1]]["name"] == "machine 0 sled switch 0.1"
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ({"down": [("nic 0", "tor 0")]}, "a link that is down sends the traffic of one machine another way: .* fold=False"),
+        ({"slow": [(("tor 0", "leaf 0"), 0.5)]}, "'leaf 0' serves all machines: that needs fold=False"),
+        ({"slow": [(("nic 64", "tor 0"), 0.5)]}, "no node is named 'nic 64'; did you mean 'nic 6"),
+        ({"slow": [(("nic 6", "tor 2"), 0.5)]}, "no link from 'nic 6' to 'tor 2': they are in two machines"),
+        ({"slow": [((0, "nic x"), 0.5)]}, "no node is named 'nic x'; did you mean"),
+        ({"slow": [(("nix 0", "tor 0"), 0.5)]}, "no node is named 'nix 0'; did you mean 'nic 0'"),
+        ({"slow": [((0, 64), 0.5)]}, "no rank 64; ranks are 0..63, all else of a folded cluster has a name"),
+        ({"slow": [((16, 26), 0.5)]}, "no link from 'chip 16' to 'chip 26'; links from 'chip 16' go to 'chip 28', 'chip 17'"),
+        ({"slow": [("nic", 0.5)]}, "a link is a pair of nodes, not 'nic'"),
+    ],
+)
+def test_what_cannot_be_slow_in_one_machine(loss: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        t.degrade(t.efa_cluster("trn2", 4, fold=True), **loss)
+
+
+def test_machines_that_stand_for_all_together_have_no_slow_links_alone() -> None:
+    with pytest.raises(ValueError, match="where several machines together stand for all, needs fold=False"):
+        t.degrade(t.efa_cluster("trn2", 4, fold=2), slow=[((0, 1), 0.5)])
+
+
+def test_machines_with_slow_links_stand_apart() -> None:
+    """Of 4 machines, number 2 is itself and number 1 stands for three; nothing is lost and nothing counted twice."""
+    whole = t.efa_cluster("trn2", 4, fold=True, leaf_ports=8, spines_per_plane=2)
+    apart = set_apart(t.degrade(whole, slow=[(("nic 37", "tor 5"), 0.25)]), 1)
+    assert t.check(apart) == []
+    counts = {data["name"]: data["multiplicity"] for _, data in apart.nodes(data=True)}
+    assert (counts["chip 16"], counts["chip 32"], counts["nic 37"], counts["leaf 0"]) == (
+        3,
+        1,
+        1,
+        whole.nodes[34]["multiplicity"],
+    )
+    for tier in ("neuronlink-x", "nic", "efa", "leaf", "spine"):
+        links = [
+            sum(data["multiplicity"] for _, _, data in graph.edges(data=True) if data["tier"] == tier)
+            for graph in (whole, apart)
+        ]
+        assert links[0] == links[1]
+    slow = [
+        (apart.nodes[a]["name"], apart.nodes[b]["name"], data["bandwidth"], data["multiplicity"])
+        for a, b, data in apart.edges(data=True)
+        if "slowed to 0.25 of it" in data["source"]
+    ]
+    assert sorted(slow) == [("nic 37", "tor 5", 12.5e9 / 4, 1), ("tor 5", "nic 37", 12.5e9 / 4, 1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"of": [0, 999]}, "needs in `of` the two nodes of a link, not \\[0, 999\\]"),
+        ({"of": [[0], 1]}, "needs in `of` the two nodes"),
+        ({"machine": 2}, "needs one of the 2 machines, not 2"),
+        ({"factor": 0.0}, "needs a factor between 0 and 1, not 0.0"),
+    ],
+)
+def test_unsound_records_of_slow_links_are_found(change: dict, message: str) -> None:
+    graph = t.degrade(t.efa_cluster("trn2", 2, fold=True), slow=[((0, 1), 0.5)])
+    graph.graph["degraded"][0].update(change)
+    assert any(re.search(message, fault) for fault in t.check(graph))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +237,9 @@ def test_no_single_link_of_a_folded_cluster_is_degraded() -> None:
         ("fold", {"machines": 2}, "graph, fold: pods is missing"),
         ("fold", {"machines": 3, "pods": 1}, "2 servers, but fold has 3 machines"),
         ("machine_ranks", 8, "a folded cluster has the 8 ranks of one machine, not 16"),
+        ("fold", {"machines": 2, "pods": 1, "unit": 0}, "graph, fold: unit must be a whole number of at least 1, not 0"),
+        ("fold", {"machines": 2, "pods": 1, "unit": 2}, "a folded cluster has the 32 ranks of 2 machines, not 16"),
+        ("fold", {"machines": 2, "pods": 1, "unit": 3}, "a unit of 3 does not divide the 2 machines of a folded cluster"),
     ],
 )
 def test_unsound_folding_is_found(attribute: str, value: object, message: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import topologies as t
-from topologies.formats import READERS, WRITERS, finite_json, read, write_dot, write_graphml, write_node_link
+from topologies.formats import READERS, WRITERS, FileFaults, finite_json, read, write_dot, write_graphml, write_node_link
 
 from .samples import SAMPLES
 
@@ -151,6 +151,24 @@ def test_faulty_node_link(tmp_path: Path, content: str | bytes, message: str) ->
     assert str(error.value).startswith(message.format(path=path))
 
 
+def test_all_faulty_nodes_and_edges_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "graph.json"
+    nodes = '[{"id": 0}, {"id": 1.5}, {"name": "x"}, {"id": 0}, {"id": true}, {"id": 1}]'
+    edges = '[{"source": 0, "target": null}, {"source": 0, "target": 7}, {"source": 0, "target": 7}, 3]'
+    path.write_text(f'{{"directed": true, "nodes": {nodes}, "edges": {edges}}}')
+    with pytest.raises(FileFaults) as error:
+        read(path)
+    assert error.value.faults == [
+        f"{path}: nodes[1]: id must be the number of a node, not 1.5",
+        f"{path}: nodes[2] must be an object with 'id'",
+        f"{path}: nodes[3]: node 0 is there twice",
+        f"{path}: nodes[4]: id must be the number of a node, not True",
+        f"{path}: edges[0]: target must be the number of a node, not None",
+        f"{path}: edges[2]: the link 0 -> 7 is there twice",  # node 7 may be one of those that are faulty
+        f"{path}: edges[3] must be an object with 'source'",
+    ]
+
+
 GRAPHML = (
     '<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="w" for="node" attr.name="w" attr.type="{type}"/>'
     '<graph edgedefault="{direction}"><node id="{id}"><data key="w">{value}</data></node></graph></graphml>'
@@ -164,7 +182,7 @@ GRAPHML = (
         ("<html/>", "{path}: not a GraphML graph"),
         (
             GRAPHML.format(type="double", direction="directed", id="n0", value=1),
-            "{path}: not a GraphML graph with whole",
+            "{path}: a node id is a whole number, not 'n0'",
         ),
         (GRAPHML.format(type="double", direction="undirected", id="0", value=1), "{path}: the graph must be directed"),
         (
@@ -187,6 +205,22 @@ def test_faulty_graphml(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(ValueError) as error:  # noqa: PT011
         read(path)
     assert str(error.value).startswith(message.format(path=path))
+
+
+def test_all_faulty_ids_and_attributes_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "graph.graphml"
+    head = GRAPHML.partition("<node")[0].format(type="double", direction="directed")
+    path.write_text(head + '<node id="n0"/><node id="1"/><node id="01"/><node id="n1"/></graph></graphml>')
+    with pytest.raises(FileFaults) as error:
+        read(path)
+    assert [line.rpartition(" ")[2] for line in error.value.faults] == ["'n0'", "'01'", "'n1'"]
+    rows = "".join(f'<node id="{node}"><data key="w">{value}</data></node>' for node, value in enumerate(("inf", 1, "nan")))
+    path.write_text(head + rows + "</graph></graphml>")
+    with pytest.raises(FileFaults) as error:
+        read(path)
+    assert [line.partition(": ")[2] for line in error.value.faults] == [
+        "attribute 'w' must be finite, not inf", "attribute 'w' must be finite, not nan",
+    ]  # fmt: skip
 
 
 @formats

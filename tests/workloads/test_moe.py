@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import permutations
 from math import comb
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,24 @@ def test_a_copy_per_rank_is_at_most_a_copy_per_expert(gating: Gating, ranks: int
     assert (distinct <= all_copies * (1 + 1e-11)).all()
     assert (distinct <= gating.tokens * (1 + 1e-11)).all()
     assert (distinct.sum(axis=1) >= gating.tokens * (1 - 1e-11)).all()
+
+
+@given(st.integers(2, 5), st.integers(1, 6), st.integers(1, 8), st.sampled_from(["none", "rank"]), st.integers(1, 4))
+def test_machines_with_as_many_experts_are_alike(machines: int, each: int, experts: int, deduplicate: str, top_k: int) -> None:
+    gating = Gating(64, 16, min(top_k, machines * experts), machines * experts, 1, 2, deduplicate=deduplicate)
+    for places, whole in zip(gating.between_places(machines, each), gating.matrices(machines * each)):
+        np.testing.assert_array_equal(np.tile(places, (machines, machines)), whole)
+
+
+@pytest.mark.parametrize("changes", [{"skew": 0.6}, {"sample": True}, {"experts": 10}])
+def test_machines_that_differ_have_no_matrix_of_places(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="machines are alike with a balanced router"):
+        replace(Gating(64, 16, 2, 12, 1, 2), **changes).between_places(4, 3)
+
+
+def test_probabilities_of_a_million_experts_are_not_rounded_away() -> None:
+    """1 - (1 - 8/10^6): the subtraction alone would lose five digits."""
+    assert uniform_hit(10**6, 1, 8) == pytest.approx(8e-6, rel=1e-15)
 
 
 @given(st.integers(1, 300), st.integers(1, 40))

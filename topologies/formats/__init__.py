@@ -12,12 +12,14 @@ from types import MappingProxyType
 
 from ..parts import Graph, choice
 from .dot import write_dot
+from .faults import FileFaults
 from .graphml import read_graphml, write_graphml
 from .node_link import read_node_link, write_node_link
 
 __all__ = [
     "READERS",
     "WRITERS",
+    "FileFaults",
     "read",
     "read_graphml",
     "read_node_link",
@@ -36,6 +38,6 @@ ENDINGS = {".json": "node-link", ".graphml": "graphml"}
 
 
 def read(path: str | PathLike[str]) -> Graph:
-    """The graph in a file, .json (node-link) or .graphml. ValueError if it is neither or faulty."""
+    """The graph in a file, .json (node-link) or .graphml. ValueError if it is neither, FileFaults if it is faulty."""
     ending = choice(f"ending of {path}:", Path(path).suffix, ENDINGS)
     return READERS[ENDINGS[ending]](path)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
@@ -18,6 +19,7 @@ import networkx as nx
 
 from ..parts import Graph
 from . import finite_json
+from .faults import FileFaults
 
 __all__ = ["read_graphml", "write_graphml"]
 
@@ -36,22 +38,34 @@ def write_graphml(graph: Graph, path: str | PathLike[str]) -> None:
 
 
 def read_graphml(path: str | PathLike[str]) -> Graph:
-    """Read a graph from GraphML. ValueError if it is faulty, undirected, or its node ids are not whole numbers."""
+    """Read a graph from GraphML. ValueError if it is faulty, undirected, or its node ids are not whole numbers.
+
+    FileFaults, a ValueError, holds all node ids and attributes that are faulty.
+    """
     try:
-        graph = nx.read_graphml(io.BytesIO(Path(path).read_bytes()), node_type=int)
+        named = nx.read_graphml(io.BytesIO(Path(path).read_bytes()))
     except ParseError as error:
         line, column = error.position
         raise ValueError(f"{path}:{line}:{column + 1}: not well-formed XML") from None
     except (nx.NetworkXError, ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"{path}: not a GraphML graph with whole numbers as node ids: {error}") from None
-    if not isinstance(graph, nx.DiGraph) or graph.is_multigraph():
+        raise ValueError(f"{path}: not a GraphML graph: {error}") from None
+    if not isinstance(named, nx.DiGraph) or named.is_multigraph():
         raise ValueError(f"{path}: the graph must be directed and without parallel edges")
+    if odd := [node for node in named if not re.fullmatch("0|-?[1-9][0-9]*", node)]:
+        raise FileFaults(path, [f"a node id is a whole number, not {node!r}" for node in odd])
+    graph = nx.relabel_nodes(named, int)
     # networkx leaves these two behind: they are not attributes of the file.
     for name in ("node_default", "edge_default"):
         graph.graph.pop(name, None)
+    faults: list[str] = []
     for attributes in _all_attributes(graph):
         for name, value in attributes.items():
-            attributes[name] = _decode(path, name, value)
+            try:
+                attributes[name] = _decode(value)
+            except ValueError as error:
+                faults.append(f"attribute {name!r} {error}")
+    if faults:
+        raise FileFaults(path, faults)
     return graph
 
 
@@ -72,12 +86,12 @@ def _encode(path: str | PathLike[str], name: str, value: Any) -> Any:
         raise ValueError(f"{path}: attribute {name!r} does not fit into a file: {error}") from None
 
 
-def _decode(path: str | PathLike[str], name: str, value: Any) -> Any:
+def _decode(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{path}: attribute {name!r} must be finite, not {value}")
+        raise ValueError(f"must be finite, not {value}")
     if isinstance(value, str) and value.startswith(MARK):
         try:
             return finite_json.loads(value.removeprefix(MARK))
         except ValueError as error:
-            raise ValueError(f"{path}: attribute {name!r} is not JSON: {error}") from None
+            raise ValueError(f"is not JSON: {error}") from None
     return value

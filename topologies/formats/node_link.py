@@ -8,12 +8,15 @@ written under "document".
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from ..parts import Graph
 from . import finite_json
+from .faults import FileFaults
 
 __all__ = ["read_node_link", "write_node_link"]
 
@@ -38,20 +41,28 @@ def write_node_link(graph: Graph, path: str | PathLike[str]) -> None:
 
 
 def read_node_link(path: str | PathLike[str]) -> Graph:
-    """Read a graph from node-link JSON. ValueError, with line and column where they are known, if it is faulty."""
+    """Read a graph from node-link JSON.
+
+    ValueError, with line and column, if it is no such JSON; FileFaults with all nodes and edges that are faulty.
+    """
     try:
         data = finite_json.loads(Path(path).read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not UTF-8 text: {error}") from None
     except ValueError as error:
         raise ValueError(f"{path}:{error}") from None
+    faults: list[str] = []
     try:
-        return _graph(data)
+        graph = _graph(data, faults)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        faults = [str(error)]
+    if faults:
+        raise FileFaults(path, faults)
+    return graph
 
 
-def _graph(data: object) -> Graph:
+def _graph(data: object, faults: list[str]) -> Graph:
+    """The graph of the sound nodes and edges; what is wrong with the others goes to `faults`."""
     if not isinstance(data, dict) or not isinstance(data.get("nodes"), list) or not isinstance(data.get("edges"), list):
         raise ValueError("node-link JSON is an object with the lists 'nodes' and 'edges'")
     if data.get("directed") is not True or data.get("multigraph", False) is not False:
@@ -62,20 +73,36 @@ def _graph(data: object) -> Graph:
     graph = Graph()
     graph.graph.update(attributes)
     for place, node in enumerate(data["nodes"]):
-        number = _end(node, "id", f"nodes[{place}]")
-        if number in graph:
-            raise ValueError(f"nodes[{place}]: node {number!r} is there twice")
-        graph.add_node(number)
-        graph.nodes[number].update({name: value for name, value in node.items() if name != "id"})
+        with _noting(faults):
+            _add_node(graph, node, f"nodes[{place}]")
+    known = None if faults else frozenset(graph)
     for place, edge in enumerate(data["edges"]):
-        _add_edge(graph, edge, f"edges[{place}]")
+        with _noting(faults):
+            _add_edge(graph, edge, f"edges[{place}]", known)
     return graph
 
 
-def _add_edge(graph: Graph, edge: dict[str, Any], where: str) -> None:
+@contextmanager
+def _noting(faults: list[str]) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        faults.append(str(error))
+
+
+def _add_node(graph: Graph, node: dict[str, Any], where: str) -> None:
+    number = _end(node, "id", where)
+    if number in graph:
+        raise ValueError(f"{where}: node {number!r} is there twice")
+    graph.add_node(number)
+    graph.nodes[number].update({name: value for name, value in node.items() if name != "id"})
+
+
+def _add_edge(graph: Graph, edge: dict[str, Any], where: str, known: frozenset[int] | None) -> None:
+    """known: all nodes; None if some are faulty, so that an edge may be meant to end there."""
     a, b = _end(edge, "source", where), _end(edge, "target", where)
     for node in (a, b):
-        if node not in graph:
+        if known is not None and node not in known:
             raise ValueError(f"{where}: there is no node {node!r}")
     if graph.has_edge(a, b):
         raise ValueError(f"{where}: the link {a!r} -> {b!r} is there twice")
