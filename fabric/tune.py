@@ -16,14 +16,21 @@ from .units import format_bandwidth, format_size, format_time
 
 CLOSE = 1.01  # a crossover is known when the sizes on its two sides are this near
 
-# What the tuner plugin of NCCL can be told: our names and its own, and its names of the collectives.
-NCCL_ALGORITHMS = {"ring": "ring", "double_tree": "tree", "pat": "pat"}
+# What the tuner plugin of NCCL can be told: its names of the collectives, and of each the algorithms that NCCL has for it, by
+# ours. Its broadcast and reduce "ring" is a pipelined chain.
 NCCL_COLLECTIVES = {
     "all_reduce": "allreduce",
     "all_gather": "allgather",
     "reduce_scatter": "reducescatter",
     "broadcast": "broadcast",
     "reduce": "reduce",
+}
+NCCL_ALGORITHMS = {
+    "all_reduce": {"ring": "ring", "double_tree": "tree"},
+    "all_gather": {"ring": "ring", "pat": "pat"},
+    "reduce_scatter": {"ring": "ring", "pat": "pat"},
+    "broadcast": {"chain": "ring"},
+    "reduce": {"chain": "ring"},
 }
 NCCL_COLUMNS = "collective_type,min_bytes,max_bytes,algorithm,protocol,channels,nNodes,nRanks,numPipeOps,regBuff"
 
@@ -138,12 +145,15 @@ def nccl_csv(tuning: Tuning) -> str:
     if tuning.collective not in NCCL_COLLECTIVES:
         known = ", ".join(NCCL_COLLECTIVES)
         raise InputError(f"NCCL's tuner knows no {tuning.collective}; it knows {known}")
+    names = dict(NCCL_ALGORITHMS[tuning.collective])
+    if tuning.ranks > tuning.servers:
+        names.pop("pat", None)  # NCCL uses it only with one rank in each machine
     best: list[tuple[float, str]] = []
     for size in sorted({row.size for row in tuning.rows}):
-        mine = [row for row in tuning.rows if row.size == size and row.algorithm in NCCL_ALGORITHMS]
+        mine = [row for row in tuning.rows if row.size == size and row.algorithm in names]
         if not mine:
-            raise InputError(f"none of NCCL's algorithms ({', '.join(NCCL_ALGORITHMS)}) applies to {tuning.topology}")
-        best.append((size, NCCL_ALGORITHMS[min(mine, key=lambda row: row.time).algorithm]))
+            raise InputError(f"none of NCCL's algorithms ({', '.join(names)}) applies to {tuning.topology}")
+        best.append((size, names[min(mine, key=lambda row: row.time).algorithm]))
     lines = [NCCL_COLUMNS]
     first = 0
     for (size, name), (_, following) in zip(best, [*best[1:], (0.0, "")]):

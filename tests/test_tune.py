@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -56,9 +57,23 @@ def test_every_size_has_every_algorithm_and_the_fastest_wins(tuning) -> None:  #
 def test_nccl_is_told_only_what_it_knows(tuning) -> None:  # type: ignore[no-untyped-def]
     rows = list(csv.DictReader(nccl_csv(tuning).splitlines()))
     assert list(rows[0]) == NCCL_COLUMNS.split(",")
-    assert {row["algorithm"] for row in rows} <= {"ring", "tree", "pat"}
+    assert {row["algorithm"] for row in rows} <= {"ring", "tree"}  # its PAT gathers and scatters, it sums nothing for all
     assert [int(row["min_bytes"]) for row in rows] == [0, *(int(row["max_bytes"]) + 1 for row in rows[:-1])]
     assert rows[0]["nRanks"] == "16"
+
+
+def test_nccl_has_pat_with_one_rank_in_a_machine_only() -> None:
+    """Latency alone: PAT takes 4 steps of 16 ranks and is faster than a ring, which takes 15."""
+    several = tune("trn2", "all_gather", "1 KiB..4 KiB x4")
+    single = replace(several, servers=several.ranks)
+    named = [[row["algorithm"] for row in csv.DictReader(nccl_csv(one).splitlines())] for one in (several, single)]
+    assert named == [["ring"], ["pat"]]
+
+
+@pytest.mark.parametrize("collective", ["broadcast", "reduce"])
+def test_the_ring_of_a_rooted_collective_is_a_chain(collective: str) -> None:
+    rows = list(csv.DictReader(nccl_csv(tune("trn2", collective, "1 KiB..4 KiB x4")).splitlines()))
+    assert [row["algorithm"] for row in rows] == ["ring"]
 
 
 def test_a_collective_that_nccl_does_not_tune_is_refused() -> None:

@@ -81,7 +81,7 @@ class Growth:
             for tree in self.choice.permutation(crowded).tolist():
                 there = self.reached[tree] >= 0
                 hops = np.flatnonzero(there[self.hops.source] & ~there[self.hops.destination])
-                share = (self.left[self.uses[hops]] / self.units[self.uses[hops]]).min(axis=1)
+                share = self._share(self.left, hops)
                 best = np.flatnonzero(share == share.max())
                 hop = int(hops[best[self.choice.integers(len(best))]])
                 if share.max() > 0:
@@ -98,7 +98,7 @@ class Growth:
         could = np.zeros(len(self.units))
         np.add.at(could, self.uses, (hops[:, np.newaxis] * self.weight[self.uses]).astype(np.float64))
         needed = self.tight & (self.left[:-1] > 0)
-        most = float((could / self.units)[:-1][needed].min()) if needed.any() else 1.0
+        most = float((could[:-1][needed] / self.units[:-1][needed]).min(initial=1.0))
         return max(min(most, 1 - spent), least)
 
     def _round(self, number: int, part: float) -> int:
@@ -140,10 +140,15 @@ class Growth:
         """The hop to a rank whose links have the most of their units left; -1 where none has enough."""
         hops = self.into[goal]
         hops = hops[there[self.hops.source[hops]]]
-        uses = self.uses[hops]
-        share = np.where(quota[uses] >= self.weight[uses], quota[uses] / self.units[uses], -1.0).min(axis=1)
+        share = self._share(quota, hops)
         best = np.flatnonzero(share == share.max())
         return -1 if share[best[0]] < 0 else int(hops[best[self.choice.integers(len(best))]])
+
+    def _share(self, left: I64, hops: I64) -> F64:
+        """[h] the least part of its units that a link of the hop has left; -1 where one has too few for it, or none at all."""
+        uses = self.uses[hops]
+        part = np.where(left[uses] >= self.weight[uses], left[uses] / np.maximum(self.units[uses], 1), -1.0)
+        return np.asarray(part.min(axis=1))
 
     def _take(self, tree: int, rank: int, hop: int, number: int) -> None:
         np.subtract.at(self.left, self.uses[hop], self.weight[self.uses[hop]])

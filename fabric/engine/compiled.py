@@ -16,10 +16,11 @@ import numpy as np
 from . import kernel, state
 from .flows import Flows
 
-# The kernel allocates nothing, and counting references to some seventy arrays would take ten times its own time. The
-# option that leaves the counting out is none of numba's public ones, so that it may be refused one day; the cache is where
-# there is no folder that can be written: not beside this file, nor in the user's own (NUMBA_CACHE_DIR names another).
-FAST: dict[str, Any] = {"_nrt": False}
+# The kernel allocates nothing, and counting references to some seventy arrays would take ten times its own time; handing
+# them over in calls takes as long as the smaller functions run, so all is compiled into one. The option that leaves the
+# counting out is none of numba's public ones, so that it may be refused one day; the cache is where there is no folder
+# that can be written: not beside this file, nor in the user's own (NUMBA_CACHE_DIR names another).
+FAST: dict[str, Any] = {"_nrt": False, "forceinline": True}
 ATTEMPTS: tuple[dict[str, Any], ...] = ({"cache": True, **FAST}, FAST, {"cache": True}, {})
 NOTICE_AFTER = 1.5  # s; reading the compiled kernel from the cache takes a fraction of that
 

@@ -22,7 +22,7 @@ from .memory import check_memory
 KERNELS = ("auto", "python", "numba", "exact")
 STATES = {kernel.DONE: "done", kernel.STALLED: "stalled", kernel.UNTIL: "until", kernel.WATCHED: "watched"}
 
-# Plain Python handles about 8 million units of work a second. Where the compiled kernel is loaded it is always the quicker one;
+# Plain Python handles about 6 million units of work a second. Where the compiled kernel is loaded it is always the quicker one;
 # to load it costs as much as so many units, and to compile it, once on a machine, as so many.
 PYTHON_WORK, COMPILING_WORK = 2_000_000, 60_000_000
 DOUBT = 8  # a run may take so many times the work that is estimated
@@ -160,9 +160,9 @@ class Engine:
         """The first `most` flows that cannot finish by themselves as things are, those without bandwidth first."""
         columns, flows = self._columns, self.flows
         phase = np.asarray(columns.phase)
-        sending = np.flatnonzero(phase == kernel.SENDING).tolist()
+        sending = np.flatnonzero((phase == kernel.SENDING) & ~np.isfinite(state.ends(columns))).tolist()
         asleep = np.flatnonzero((phase == kernel.SCHEDULED) | (phase == kernel.DELAYED)).tolist()
-        dead = [f for f in sending if columns.end[f] == np.inf] + [f for f in asleep if columns.pending_key[f] == np.inf]
+        dead = sending + [f for f in asleep if columns.pending_key[f] == np.inf]
         waiting = np.flatnonzero(phase == kernel.WAITING).tolist()
         return [self._stall(f, phase) for f in (dead + waiting)[:most]] if len(flows.bytes) else []
 
@@ -301,12 +301,12 @@ def make_outcome(flows: Flows, columns: kernel.State, tolerance: float) -> Outco
     eligible = born_base + born
     sending = (phase == kernel.SENDING) | (phase == kernel.LEAVING)  # the latter in the midst of an interrupted step
     rounds = flows.repeat - get(columns, "left")
-    rest = get(columns, "rest") - get(columns, "rate") * (now - get(columns, "anchor"))
-    gone = np.where(sending, flows.bytes - rest, 0.0)
+    gone = np.where(sending, flows.bytes - state.rests(columns), 0.0)
     moved = flows.bytes * rounds + np.clip(gone, 0.0, flows.bytes)
     per_entry = np.repeat(moved, np.diff(flows.route_ptr)) * flows.route_coef
-    used = get(columns, "users") > 0
-    saturated = used & np.isfinite(get(columns, "level"))
+    capacities = len(flows.capacity)  # those behind are the flows' own caps
+    used = get(columns, "users")[:capacities] > 0
+    saturated = used & np.isfinite(get(columns, "level")[:capacities])
     ended = np.any(np.isfinite(died))
     with np.errstate(over="ignore"):  # a flow may begin later than a number can tell
         begin = eligible + flows.delay
@@ -316,9 +316,9 @@ def make_outcome(flows: Flows, columns: kernel.State, tolerance: float) -> Outco
         begin=begin,
         finish=died_base + died,
         duration=(died_base - born_base) + (died - born),
-        carried=np.bincount(flows.route_ids, per_entry, len(flows.capacity)).astype(float),
-        busy=get(columns, "busy") + np.where(used, now - get(columns, "busy_since"), 0.0),
-        full=get(columns, "full") + np.where(saturated, now - get(columns, "full_since"), 0.0),
+        carried=np.bincount(flows.route_ids, per_entry, capacities).astype(float),
+        busy=get(columns, "busy")[:capacities] + np.where(used, now - get(columns, "busy_since")[:capacities], 0.0),
+        full=get(columns, "full")[:capacities] + np.where(saturated, now - get(columns, "since")[:capacities], 0.0),
         epochs=int(columns.count[kernel.EPOCHS]),
         time=clock[kernel.LAST] + clock[kernel.LAST_BASE] if ended else 0.0,
         elapsed=elapsed if ended else 0.0,

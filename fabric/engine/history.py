@@ -38,7 +38,7 @@ class Recorder:
         if count[kernel.ROUNDS] < self._due:
             return
         self._times.append((float(columns.clock[kernel.BASE]), float(columns.clock[kernel.NOW])))
-        self._carried.append(state.column(columns, "carried"))
+        self._carried.append(state.column(columns, "carried")[: self._visits])
         self._allowance += self._visits + int(count[kernel.ENTRIES_N])
         if len(self._times) > self._most:
             del self._times[1::2], self._carried[1::2]

@@ -4,22 +4,25 @@ Plain functions over indexable columns, in the part of Python that numba compile
 of Fractions they are the small and the exact engine; `compiled.py` compiles these same functions for large work. Hence
 the style: flat loops, integers as names, the literal 0 instead of 0.0 (a Fraction must not become a float).
 
-**Rates.** Progressive filling: all open flows rise together until a capacity is full; its flows are fixed at that
-level, and the rest rise on. The next capacity to fill is the top of a lazy heap: levels only rise while filling goes
-on, so an old key is a lower bound and is renewed when it reaches the top.
+**Rates.** Every flow is held back by one capacity, its *host*, and sends at the level of that host. Where nothing is
+over-full, every host is exactly full, and no flow is faster than the level of any capacity on its route, the rates are
+max-min fair: each flow uses a full capacity on which none is faster, which characterises the one max-min point.
 
-**Change.** Completions, begins and capacity changes disturb a few capacities, the *area*. Filling is done on the area
-and on the *moving* flows (those that the area holds back, and new ones) alone; every other capacity bounds its flows by
-the level that it has. Then the certificate is checked: x = min over its capacities of level, no capacity over-full,
-every capacity with a level exactly full. These conditions characterise the one max-min point. A capacity that breaks
-them joins the area, and filling is repeated (`repair`). Where repairs spread over most of the flows it is cheaper to
-fill afresh everything above the lowest level touched (`refill`): below it progressive filling would run exactly as
-before. What the two cost decides between them (`settle`).
+**Change.** Completions, begins and capacity changes leave a few capacities inconsistent. The sweep takes them in the order
+of their levels, gives each the level at which it is full, and tells the capacities that its flows pass further on, which
+may become inconsistent in turn. Levels depend on lower levels only, so nearly all are set once. Two things can change a
+flow's host: a capacity that rises past another on the flow's route gives the flow away, and one that falls takes the faster
+flows over. When the heap is empty the conditions above hold, whatever the order was. A sweep is given up for progressive
+filling from nothing (`fill`) where that is likely to cost less: all open flows rise together until a capacity is full; its
+flows are fixed at that level, and the rest rise on.
 
-**Time.** Between two changes all rates are constant. Each flow keeps the bytes left at its last change of rate (`rest`
-at `anchor`) and its predicted `end`; each capacity queues the flows that it holds back (their `host`), and only the
-earliest of them is in the heap of completions: flows that share a level change together, so one pass serves the rates
-and the queue. Times are offsets from a base of whole seconds that moves along, so that late times keep their digits.
+The heap is lazy: a key is a guess from below, renewed when it reaches the top. While filling goes on levels only rise; in
+a sweep one that fell behind its key is set a little late, which costs a second look at what it disturbs and no exactness.
+
+**Time.** Between two changes all rates are constant. The flows of one host send alike, so they share one count of bytes
+(`served`), and what each has left is `rest - served`: a new level touches no flow. The one with the least rest stays the
+next to finish until flows come or go; the heap of completions holds one time per host. Times are offsets from a base of
+whole seconds that moves along, so that late times keep their digits.
 """
 
 from __future__ import annotations
@@ -31,32 +34,29 @@ INF = math.inf
 
 # Phases of a flow
 WAITING, SCHEDULED, DELAYED, SENDING, LEAVING, FINISHED = 0, 1, 2, 3, 4, 5
-# Marks of a flow while rates are sought: not moving, moving and open, moving and fixed
-STILL, OPEN, FIXED = 0, 1, 2
 # Answers of advance()
 DONE, STALLED, UNTIL, WATCHED, PAUSED = 0, 1, 2, 3, 4
 # Methods
 HYBRID, FULL, REPAIR = 0, 1, 2
 # Epochs between two refresh()
 REFRESH = 512
+# A sweep may cost so many times what looking at every route entry does before all is filled afresh
+BUDGET, LARGE_BUDGET = 4, 64
 
 # Places in State.count
-PENDING_N, FINISHING_N, USED_N, AREA_N, MOVING_N, READY_N, HITS_N = 0, 1, 2, 3, 4, 5, 6
+PENDING_N, FINISHING_N, USED_N, AREA_N, NEW_N, READY_N, HITS_N = 0, 1, 2, 3, 4, 5, 6
 SENDING_N, ENTRIES_N, FINISHED_N = 7, 8, 9  # flows sending, their route entries, flows finished
 EPOCHS, NEXT_EVENT, SINCE_SHIFT, METHOD = 10, 11, 12, 13
-EFFORT, WORK, TRUST, PATIENCE = 14, 15, 16, 17  # see settle()
-LAUNCHED, ROUNDS, TALLY = 18, 19, 20  # the run has begun; times at which something happened; see advance()
-COUNTS = 21
-# Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases; see
-# refill()
-NOW, BASE, CHANGED, FIRST, FIRST_BASE, LAST, LAST_BASE, CUT = 0, 1, 2, 3, 4, 5, 6, 7
-CLOCKS = 8
+EFFORT, WORK = 14, 15  # route entries looked at in this epoch, in all
+LAUNCHED, ROUNDS, TALLY = 16, 17, 18  # the run has begun; times at which something happened; see advance()
+FILLING_N = 19
+COUNTS = 20
+# Places in State.clock: now, base; the last change of rates; first eligible and last finish with their bases
+NOW, BASE, CHANGED, FIRST, FIRST_BASE, LAST, LAST_BASE = 0, 1, 2, 3, 4, 5, 6
+CLOCKS = 7
 # Places in State.rule: relative distances below which levels are one, ends are one, times are one, a capacity with a
-# level is full; and
-# the spare capacity from which one without a level counts as full
+# level is full; and the spare capacity from which one without a level counts as full
 SNAP, MERGE, ROUNDING, SLACK, EDGE = 0, 1, 2, 3, 4
-# Places in State.cost: running means of the effort
-COST_REPAIR, COST_REFILL = 0, 1
 
 
 class State(NamedTuple):
@@ -72,7 +72,6 @@ class State(NamedTuple):
     size: Any  # F, bytes
     delay: Any  # F
     start: Any  # F
-    flow_cap: Any  # F
     watched: Any  # F
     event_time: Any
     event_id: Any
@@ -81,42 +80,38 @@ class State(NamedTuple):
     phase: Any
     waits: Any  # flows it still waits for
     left: Any  # repetitions left
-    rest: Any  # bytes left at anchor
-    anchor: Any
-    rate: Any
-    share: Any  # the rate being sought; equal to rate elsewhere
-    end: Any
+    rest: Any  # bytes left and `served` of its host together
     begin: Any
     born: Any  # eligible, with its base
     born_base: Any
     died: Any  # finished, with its base
     died_base: Any
-    host: Any  # the capacity in whose queue it is; of a moving flow the one that bounds or fixes it, -1 its own cap
-    mark: Any
-    bound: Any  # a moving flow's ceiling: its own cap and the levels outside the area
+    host: Any  # the capacity that holds it back, whose level is its rate; -1 none yet
+    home: Any  # while filling: its host before; -1 if it has bytes left on no count
     # capacities
-    limit: Any  # bytes/s now
+    limit: Any  # bytes/s now; those of the network first, then the caps of single flows, each used by its flow alone
     spare: Any  # limit less what its flows take
     level: Any  # the rate at which it holds flows back; inf if it does not
-    trial: Any  # the level being sought
+    aim: Any  # its level, or where the sweep will look at it
+    queued: Any  # waits for the sweep
     users: Any  # flows sending through it
-    open: Any  # of them open
-    lifted: Any  # of them open when filling began
-    weight: Any  # sum of coefficients of the open
-    floor: Any  # at most the least bound of the open
+    hosted: Any  # of them held back by it
+    own: Any  # sum of their coefficients
+    open: Any  # while filling: its flows that have no host yet
+    ceiling: Any  # no flow hosted elsewhere is faster
+    served: Any  # bytes that each flow held back has sent up to `since`, when the level became what it is
+    since: Any
+    next: Any  # of the flows held back the one with the least rest; -1 unknown
     inside: Any  # in the area
-    soonest: Any
     busy: Any
     busy_since: Any
     full: Any
-    full_since: Any
     passed: Any  # bytes carried of flows, and of repetitions of flows, that have ended
     carried: Any  # bytes carried by now, see tally()
     # who sends through what: member[p] and its route entry, and where each entry is
-    member: Any
+    member: Any  # first those that the capacity holds back
     member_entry: Any
     slot: Any
-    rising: Any  # by capacity, like member: the flows lifted off it
     # heaps: items, where each item is (-1: nowhere), keys
     pending: Any
     pending_place: Any
@@ -130,14 +125,13 @@ class State(NamedTuple):
     used: Any
     used_place: Any
     area: Any
-    moving: Any
+    new: Any  # flows that have begun since rates were settled
     ready: Any
     hits: Any
     # scalars
     count: Any
     clock: Any
     rule: Any
-    cost: Any
 
 
 # --- heaps
@@ -178,8 +172,23 @@ def sift_down(heap: Any, place: Any, key: Any, i: int, n: int) -> None:
     place[item] = i
 
 
+def rise(heap: Any, key: Any, i: int) -> None:
+    """sift_up for a heap that nothing is looked up in: keys lie beside the items."""
+    item = heap[i]
+    mine = key[i]
+    while i > 0:
+        up = (i - 1) >> 1
+        if key[up] <= mine:
+            break
+        heap[i] = heap[up]
+        key[i] = key[up]
+        i = up
+    heap[i] = item
+    key[i] = mine
+
+
 def sink(heap: Any, key: Any, i: int, n: int) -> None:
-    """sift_down for a heap that nothing is looked up in: keys lie beside the items."""
+    """sift_down for such a heap."""
     item = heap[i]
     mine = key[i]
     while True:
@@ -195,6 +204,20 @@ def sink(heap: Any, key: Any, i: int, n: int) -> None:
         i = child
     heap[i] = item
     key[i] = mine
+
+
+def pop(heap: Any, key: Any, n: int) -> None:
+    """Take the top of n items out of such a heap: the last item nearly always belongs near the bottom again."""
+    i = 0
+    while 2 * i + 2 < n:
+        child = 2 * i + 1
+        child += key[child + 1] < key[child]
+        heap[i] = heap[child]
+        key[i] = key[child]
+        i = child
+    heap[i] = heap[n - 1]
+    key[i] = key[n - 1]
+    rise(heap, key, i)
 
 
 def put(heap: Any, place: Any, key: Any, count: Any, length: int, item: int, value: Any) -> None:
@@ -230,11 +253,11 @@ def drop(heap: Any, place: Any, key: Any, count: Any, length: int, item: int) ->
         sift_down(heap, place, key, place[heap[i]], n)
 
 
-# --- rates
+# --- hosts
 # ---------------------------------------------------------------------------------------------------------------
 
 
-def enlist(s: State, k: int) -> None:
+def touch(s: State, k: int) -> None:
     """Put a capacity into the area."""
     if s.inside[k] == 0:
         s.inside[k] = 1
@@ -242,11 +265,25 @@ def enlist(s: State, k: int) -> None:
         s.count[AREA_N] += 1
 
 
-def enrol(s: State, f: int) -> None:
-    """Make a flow move."""
-    s.mark[f] = OPEN
-    s.moving[s.count[MOVING_N]] = f
-    s.count[MOVING_N] += 1
+def served_by(s: State, k: int, at: Any) -> Any:
+    """Bytes that each flow held back by a capacity has sent at a time, on the count of that capacity."""
+    return s.served[k] + s.level[k] * (at - s.since[k])
+
+
+def take_stock(s: State, k: int) -> None:
+    """Count up to now what a capacity has served, and how long it has been full."""
+    now = s.clock[NOW]
+    if s.level[k] < INF:
+        s.served[k] = served_by(s, k, now)
+        s.full[k] += now - s.since[k]
+    s.since[k] = now
+
+
+def set_level(s: State, k: int, level: Any) -> None:
+    """Change a level. One that stays keeps the times that follow from it to the last bit."""
+    if level != s.level[k]:
+        take_stock(s, k)
+        s.level[k] = level
 
 
 def inconsistent(s: State, k: int) -> bool:
@@ -256,303 +293,425 @@ def inconsistent(s: State, k: int) -> bool:
     return bool(abs(s.spare[k]) > s.rule[SLACK] * s.limit[k])
 
 
-def fastest(s: State, k: int) -> Any:
-    """The highest rate sought on a capacity."""
-    highest = s.limit[k] * 0
+def disturb(s: State, k: int, at: Any) -> None:
+    """Have the sweep look at a capacity if it is inconsistent."""
+    if s.queued[k] == 0 and inconsistent(s, k):
+        examine(s, k, at)
+
+
+def examine(s: State, k: int, at: Any) -> None:
+    """Have the sweep look at a capacity: at its level, or at the one given if it has none."""
+    touch(s, k)
+    if s.level[k] == INF:
+        set_level(s, k, at)
+        s.aim[k] = at
+    s.queued[k] = 1
+    i = s.count[FILLING_N]
+    s.count[FILLING_N] = i + 1
+    s.filling[i] = k
+    s.filling_key[i] = s.aim[k]
+    rise(s.filling, s.filling_key, i)
+
+
+def trade(s: State, p: int, q: int) -> None:
+    """Let two members of a capacity change places."""
+    f, e = s.member[p], s.member_entry[p]
+    s.member[p] = s.member[q]
+    s.member_entry[p] = s.member_entry[q]
+    s.slot[s.member_entry[p]] = p
+    s.member[q] = f
+    s.member_entry[q] = e
+    s.slot[e] = q
+
+
+def part(s: State, f: int) -> None:
+    """A flow leaves its host, with the bytes that it has left."""
+    k = s.host[f]
+    touch(s, k)
+    if s.next[k] == f:
+        s.next[k] = -1
+    s.rest[f] = max(s.rest[f] - served_by(s, k, s.clock[NOW]), s.clock[NOW] * 0)
+    for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
+        if s.route_ids[e] == k:
+            s.own[k] -= s.route_coef[e]
+            if s.slot[e] < s.member_ptr[k] + s.hosted[k]:
+                s.hosted[k] -= 1
+                trade(s, s.slot[e], s.member_ptr[k] + s.hosted[k])
+    if s.hosted[k] == 0:  # a count says when nothing is left, never a sum
+        s.own[k] = s.limit[k] * 0
+
+
+def forget_served(s: State, k: int) -> None:
+    """Count what a capacity serves from 0 again: rounding of large counts must not touch small flows."""
     first = s.member_ptr[k]
-    for p in range(first, first + s.users[k]):
-        highest = max(highest, s.share[s.member[p]])
-    return highest
+    take_stock(s, k)
+    for p in range(first, first + s.hosted[k]):
+        f = s.member[p]
+        s.rest[f] = max(s.rest[f] - s.served[k], s.clock[NOW] * 0)
+    s.count[EFFORT] += s.hosted[k]
+    s.served[k] = s.limit[k] * 0
 
 
-def absorb(s: State, k: int) -> None:
-    """Make every flow move that capacity k holds back."""
-    member, mark, host = s.member, s.mark, s.host
+def meet(s: State, f: int, k: int) -> None:
+    """A flow without a host, with its bytes left, gets one."""
+    if s.hosted[k] == 0:
+        s.next[k] = f
+    if s.hosted[k] == 0 or s.size[f] < served_by(s, k, s.clock[NOW]):
+        forget_served(s, k)
+    s.host[f] = k
+    new = True
+    for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
+        if s.route_ids[e] == k:
+            s.own[k] += s.route_coef[e]
+            if new:  # once, even if its route passes twice
+                trade(s, s.slot[e], s.member_ptr[k] + s.hosted[k])
+                s.hosted[k] += 1
+                new = False
+    s.rest[f] += served_by(s, k, s.clock[NOW])
+    if s.next[k] >= 0 and s.rest[f] < s.rest[s.next[k]]:
+        s.next[k] = f
+
+
+def hand_over(s: State, f: int, k: int) -> None:
+    """Let capacity k hold a flow back from now on."""
+    before = s.clock[NOW] * 0
+    if s.host[f] >= 0:
+        before = s.level[s.host[f]]
+        part(s, f)
+    touch(s, k)
+    if s.level[k] == INF:
+        if s.queued[k] == 0:
+            examine(s, k, before * 0)
+        set_level(s, k, before * 0)
+    meet(s, f, k)
+    rate = s.level[k]
+    for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
+        m = s.route_ids[e]
+        s.spare[m] -= s.route_coef[e] * (rate - before)
+        if s.ceiling[m] < rate:
+            s.ceiling[m] = rate
+        disturb(s, m, rate)
+        s.count[EFFORT] += 4
+
+
+def adopt(s: State, f: int) -> None:
+    """A new flow is held back by the lowest of its capacities, or by the one with the least to spare."""
+    best = s.route_ids[s.route_ptr[f]]
+    for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
+        k = s.route_ids[e]
+        if s.level[k] < s.level[best] or (s.level[k] == s.level[best] and s.spare[k] < s.spare[best]):
+            best = k
+    hand_over(s, f, best)
+
+
+# --- sweep
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def fair_level(s: State, k: int, level: Any) -> Any:
+    """The level at which k would be full if it also held back all that is faster; it is at least the level given."""
+    member, entry, coef, host, levels = s.member, s.member_entry, s.route_coef, s.host, s.level
     first = s.member_ptr[k]
-    s.count[EFFORT] += s.users[k]
-    for p in range(first, first + s.users[k]):
-        f = member[p]
-        if host[f] == k and mark[f] == STILL:
-            enrol(s, f)
-
-
-def pull(s: State, k: int, level: Any) -> bool:
-    """Make every flow through k move that is faster than a level; whether there was one."""
-    member, mark, share = s.member, s.mark, s.share
-    first = s.member_ptr[k]
-    before = s.count[MOVING_N]
-    s.count[EFFORT] += s.users[k]
-    above = level + s.rule[SNAP] * level
-    for p in range(first, first + s.users[k]):
-        f = member[p]
-        if mark[f] == STILL and share[f] > above:
-            enrol(s, f)
-    return bool(s.count[MOVING_N] > before)
-
-
-def own_level(s: State, k: int) -> Any:
-    """The level at which k would fill if still flows rose no further than their rate and moving ones without end."""
-    member, entry, coef, mark, share = s.member, s.member_entry, s.route_coef, s.mark, s.share
-    first = s.member_ptr[k]
-    last = first + s.users[k]
-    level = s.limit[k] * 0
     while True:
         taken = s.limit[k] * 0
-        weight = s.limit[k] * 0
+        weight = s.own[k]
+        highest = s.limit[k] * 0
+        faster = False
+        above = level + s.rule[SNAP] * level
         s.count[EFFORT] += s.users[k]
-        for p in range(first, last):
-            f = member[p]
-            if mark[f] == STILL and share[f] <= level:
-                taken += coef[entry[p]] * share[f]
+        for p in range(first + s.hosted[k], first + s.users[k]):
+            h = host[member[p]]
+            if h == k:
+                continue
+            if levels[h] <= above:
+                taken += coef[entry[p]] * levels[h]
+                highest = max(highest, levels[h])
             else:
                 weight += coef[entry[p]]
-        if weight == 0:
-            return INF
+                faster = True
+        if not faster:
+            s.ceiling[k] = highest
+        if not faster and s.hosted[k] == 0:
+            return level
         raised = (s.limit[k] - taken) / weight
         if raised <= level:
             return level
         level = raised
 
 
-def lift(s: State) -> None:
-    """Take the moving flows off their capacities, and note what bounds each from outside the area."""
-    ptr, ids, coef, spare, weight, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.weight, s.open
-    level, inside, floor, share, mark, moving = s.level, s.inside, s.floor, s.share, s.mark, s.moving
-    member_ptr, rising = s.member_ptr, s.rising
-    effort = 0
-    for i in range(s.count[AREA_N]):
-        k = s.area[i]
-        floor[k] = INF
-        weight[k] = s.limit[k] * 0  # a count says when nothing is open, never a sum
-    for i in range(s.count[MOVING_N]):
-        f = moving[i]
-        taken = share[f]
-        mark[f] = OPEN
-        bound = s.flow_cap[f]
-        host = -1
-        for e in range(ptr[f], ptr[f + 1]):
-            k = ids[e]
-            spare[k] += coef[e] * taken
-            weight[k] += coef[e]
-            rising[member_ptr[k] + open_[k]] = f
-            open_[k] += 1
-            if inside[k] == 0 and level[k] < bound:
-                bound = level[k]
-                host = k
-        effort += ptr[f + 1] - ptr[f]
-        s.bound[f] = bound
-        if bound < INF:
-            s.host[f] = host
-            for e in range(ptr[f], ptr[f + 1]):
-                if bound < floor[ids[e]]:
-                    floor[ids[e]] = bound
-    s.count[EFFORT] += 2 * effort
+def target(s: State, k: int) -> Any:
+    """The level at which k would be full."""
+    level = s.limit[k] * 0
+    if s.hosted[k] > 0 and s.limit[k] > 0:
+        level = max(level, s.level[k] + s.spare[k] / s.own[k])
+        if not exceeded(s, k, level):
+            return level
+    return fair_level(s, k, level)
 
 
-def fix_bounded(s: State, k: int, lifted: int, level: Any, reached: Any) -> Any:
-    """Fix the open flows through k whose bound lies below a level, each at its bound; the highest level reached."""
-    ptr, ids, coef = s.route_ptr, s.route_ids, s.route_coef
-    lowest = INF
+def exceeded(s: State, k: int, level: Any) -> bool:
+    """Whether flows of other hosts may be faster than a level."""
+    return bool(level < s.ceiling[k] - s.rule[SNAP] * s.ceiling[k])
+
+
+def shift(s: State, k: int, level: Any) -> None:
+    """Give a capacity its level, and tell all that its flows pass. A flow that another keeps lower goes over to it."""
+    ptr, ids, coef, spare, aim, ceiling = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.aim, s.ceiling
+    change = level - s.level[k]
+    set_level(s, k, level)
+    aim[k] = level
+    spare[k] -= s.own[k] * change
+    if s.limit[k] == 0:  # no rounding is left where nothing flows
+        spare[k] = s.limit[k]
+    if change == 0:
+        return
     first = s.member_ptr[k]
-    for p in range(first, first + lifted):
-        f = s.rising[p]
-        if s.mark[f] != OPEN:
-            continue
-        bound = s.bound[f]
-        if bound >= level:
-            lowest = min(lowest, bound)
-            continue
-        reached = max(reached, bound)
-        s.mark[f] = FIXED
-        s.share[f] = bound
+    highest = level - s.rule[SNAP] * level
+    i = s.hosted[k] * 1  # signed, also when compiled
+    s.count[EFFORT] += 3 * i
+    while i > 0:  # downwards: a flow that goes changes places with one that has been seen
+        i -= 1
+        f = s.member[first + i]
+        other = k
+        lowest = highest
         for e in range(ptr[f], ptr[f + 1]):
             m = ids[e]
-            s.spare[m] -= coef[e] * bound
-            s.weight[m] -= coef[e]
-            s.open[m] -= 1
-    s.floor[k] = lowest
-    return reached
+            if m == k:
+                continue
+            spare[m] -= coef[e] * change
+            if aim[m] < lowest:
+                lowest = aim[m]
+                other = m
+            if ceiling[m] < level:
+                ceiling[m] = level
+            disturb(s, m, level)
+        if other != k:
+            hand_over(s, f, other)
 
 
-def fix_open(s: State, k: int, lifted: int, level: Any) -> None:
-    """Fix all open flows through k at its level."""
-    ptr, ids, coef, spare, weight, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.weight, s.open
-    rising, mark, share, host = s.rising, s.mark, s.share, s.host
+def pull(s: State, k: int) -> None:
+    """Hold back all flows through k that are faster than its level."""
+    level = s.level[k]
+    above = level + s.rule[SNAP] * level
+    highest = level * 0
     first = s.member_ptr[k]
-    spare[k] -= weight[k] * level
-    open_[k] = 0
-    for p in range(first, first + lifted):
-        f = rising[p]
-        if mark[f] == OPEN:
-            mark[f] = FIXED
-            share[f] = level
-            host[f] = k
-            for e in range(ptr[f], ptr[f + 1]):
-                m = ids[e]
-                if m != k:
-                    spare[m] -= coef[e] * level
-                    weight[m] -= coef[e]
-                    open_[m] -= 1
-    s.count[EFFORT] += lifted
+    s.count[EFFORT] += s.users[k]
+    for p in range(first + s.hosted[k], first + s.users[k]):
+        f = s.member[p]
+        h = s.host[f]
+        if h != k and s.level[h] > above:
+            hand_over(s, f, k)
+        elif h != k:
+            highest = max(highest, s.level[h])
+    s.ceiling[k] = highest
+
+
+def idle_level(s: State, k: int) -> Any:
+    """The level of a capacity that holds nothing back: of its fastest flow if it is full together with another."""
+    highest = s.limit[k] * 0
+    if s.users[k] == 0 or (s.limit[k] > 0 and s.spare[k] > s.rule[SNAP] * s.limit[k]):
+        return highest + INF
+    first = s.member_ptr[k]
+    for p in range(first, first + s.users[k]):
+        highest = max(highest, s.level[s.host[s.member[p]]])
+    return highest
+
+
+def sweep(s: State, budget: int) -> bool:
+    """Set the levels of what is inconsistent, from below upwards; False if that takes more than the budget of effort."""
+    count = s.count
+    last = s.limit[0] * 0
+    while count[FILLING_N] > 0:
+        k = s.filling[0]
+        idle = s.hosted[k] == 0 and s.spare[k] >= -s.rule[SLACK] * s.limit[k]
+        level = idle_level(s, k) if idle else target(s, k)
+        if not idle and level > s.aim[k]:
+            s.aim[k] = level
+            s.filling_key[0] = level
+            sink(s.filling, s.filling_key, 0, count[FILLING_N])
+            if s.filling[0] != k:
+                continue
+        pop(s.filling, s.filling_key, count[FILLING_N])
+        count[FILLING_N] -= 1
+        s.queued[k] = 0
+        if idle:
+            set_level(s, k, level)
+            s.aim[k] = level
+            continue
+        # Levels that rounding alone holds apart are made one, so that ties stay ties
+        if abs(level - last) <= s.rule[SNAP] * level:
+            level = last
+        elif abs(level - s.level[k]) <= s.rule[SNAP] * level:
+            level = s.level[k]
+        last = level
+        shift(s, k, level)
+        if exceeded(s, k, level):
+            pull(s, k)
+        if count[EFFORT] > budget:
+            return False
+    return True
+
+
+# --- filling
+# ---------------------------------------------------------------------------------------------------------------
+
+
+def clear(s: State) -> None:
+    """Take all flows off their capacities, and remember in `home` and `aim` where they were and at what level; `own` becomes
+    the weight of the flows that have no host yet."""
+    count = s.count
+    for i in range(count[FILLING_N]):  # a sweep given up
+        s.queued[s.filling[i]] = 0
+    count[FILLING_N] = 0
+    for i in range(count[NEW_N]):
+        s.home[s.new[i]] = -1
+    for i in range(count[USED_N]):
+        k = s.used[i]
+        touch(s, k)
+        first = s.member_ptr[k]
+        for p in range(first, first + s.hosted[k]):
+            s.home[s.member[p]] = k
+            s.host[s.member[p]] = -1
+        s.own[k] = s.limit[k] * 0
+        for p in range(first, first + s.users[k]):
+            s.own[k] += s.route_coef[s.member_entry[p]]
+        count[EFFORT] += 2 * s.users[k]
+        s.hosted[k] = 0
+        s.open[k] = s.users[k]
+        s.spare[k] = s.limit[k]
+        s.ceiling[k] = s.limit[k] * 0
+        s.next[k] = -1
+        s.aim[k] = s.level[k]
+        s.level[k] = INF
+
+
+def resume(s: State) -> None:
+    """After filling: flows that keep their host and its level keep their bytes and end to the last bit, others count anew."""
+    count, now = s.count, s.clock[NOW]
+    for i in range(count[USED_N]):
+        k = s.used[i]
+        first = s.member_ptr[k]
+        for p in range(first, first + s.hosted[k]):
+            f = s.member[p]
+            h = s.home[f]
+            if h >= 0 and (h != k or s.aim[k] != s.level[k]):
+                s.rest[f] = max(s.rest[f] - (s.served[h] + s.aim[h] * (now - s.since[h])), now * 0)
+                s.home[f] = -1
+    for i in range(count[USED_N]):
+        k = s.used[i]
+        if s.aim[k] != s.level[k]:
+            if s.aim[k] < INF:
+                s.full[k] += now - s.since[k]
+            s.served[k] = s.limit[k] * 0
+            s.since[k] = now
+            s.aim[k] = s.level[k]
+        if s.hosted[k] == 0:  # a count says when nothing is left, never a sum
+            s.own[k] = s.limit[k] * 0
+        else:
+            settle_in(s, k)
+
+
+def settle_in(s: State, k: int) -> None:
+    """Put the flows that are new to a capacity on its count."""
+    served = served_by(s, k, s.clock[NOW])
+    first = s.member_ptr[k]
+    anew = False
+    for p in range(first, first + s.hosted[k]):
+        f = s.member[p]
+        anew = anew or (s.home[f] < 0 and s.size[f] < served)
+    if anew:
+        take_stock(s, k)
+        for p in range(first, first + s.hosted[k]):
+            f = s.member[p]
+            if s.home[f] >= 0:
+                s.rest[f] = max(s.rest[f] - served, served * 0)
+        s.served[k] = s.limit[k] * 0
+        served = s.served[k]
+    for p in range(first, first + s.hosted[k]):
+        f = s.member[p]
+        if s.home[f] < 0:
+            s.rest[f] += served
 
 
 def fill(s: State) -> None:
-    """Progressive filling of the area with the open flows."""
-    heap, key, lifted, count = s.filling, s.filling_key, s.lifted, s.count
-    spare, weight, open_, limit, trial = s.spare, s.weight, s.open, s.limit, s.trial
-    n = 0
-    for i in range(count[AREA_N]):
-        k = s.area[i]
-        trial[k] = INF
-        if open_[k] > 0:
-            lifted[k] = open_[k]
-            heap[n] = k
-            key[n] = spare[k] / weight[k] if limit[k] > 0 else limit[k]
-            n += 1
+    """Progressive filling: all flows rise together until a capacity is full, which holds its flows, and so on."""
+    heap, key, own, spare, limit = s.filling, s.filling_key, s.own, s.spare, s.limit
+    clear(s)
+    n = s.count[USED_N]
+    for i in range(n):
+        k = s.used[i]
+        heap[i] = k
+        key[i] = limit[k] / own[k]
     for i in range(n // 2 - 1, -1, -1):
         sink(heap, key, i, n)
     reached = limit[0] * 0
     while n > 0:
         k = heap[0]
-        if open_[k] == 0:
-            n -= 1
-            heap[0] = heap[n]
-            key[0] = key[n]
-            if n > 0:
+        if s.open[k] > 0:
+            level = spare[k] / own[k] if limit[k] > 0 else limit[k]
+            if level > key[0]:
+                key[0] = level
                 sink(heap, key, 0, n)
-            continue
-        level = spare[k] / weight[k] if limit[k] > 0 else limit[k]
-        if level > key[0]:
-            key[0] = level
+                continue
+            # Levels never fall while filling, and levels that rounding alone holds apart are made one
+            if limit[k] > 0 and level - reached <= s.rule[SNAP] * level:
+                level = reached
+            elif abs(level - s.aim[k]) <= s.rule[SNAP] * level:
+                level = s.aim[k]
+            reached = level
+            fix(s, k, level)
+        n -= 1
+        heap[0] = heap[n]
+        key[0] = key[n]
+        if n > 0:
             sink(heap, key, 0, n)
-            continue
-        # Levels never fall while filling, and levels that rounding alone holds apart are made one, so that ties stay
-        # ties
-        if limit[k] > 0 and level - reached <= s.rule[SNAP] * level:
-            level = reached
-        elif abs(level - s.level[k]) <= s.rule[SNAP] * level:
-            level = max(s.level[k], reached)
-        if s.floor[k] < level:
-            reached = fix_bounded(s, k, lifted[k], level, reached)
-            continue
-        reached = max(reached, level)
-        trial[k] = level
-        fix_open(s, k, lifted[k], level)
+    resume(s)
 
 
-def spread(s: State) -> bool:
-    """Check the certificate where rates changed; whether it failed somewhere, so that the area has grown."""
-    ptr, ids, inside, spare = s.route_ptr, s.route_ids, s.inside, s.spare
-    grown = False
-    moving = s.count[MOVING_N]
-    for i in range(s.count[AREA_N]):
-        k = s.area[i]
-        if spare[k] < -s.rule[SLACK] * s.limit[k]:
-            grown |= pull(s, k, own_level(s, k))
-        elif s.trial[k] < s.level[k]:
-            grown |= pull(s, k, s.trial[k])
-    for i in range(moving):
-        f = s.moving[i]
-        if s.share[f] == s.rate[f]:
-            continue
-        s.count[EFFORT] += ptr[f + 1] - ptr[f]
-        for e in range(ptr[f], ptr[f + 1]):
-            k = ids[e]
-            if inside[k] == 0 and inconsistent(s, k):
-                enlist(s, k)
-                grown = True
-                if s.level[k] == INF:  # it holds nothing back yet: find whom it must
-                    pull(s, k, own_level(s, k))
-    return grown
-
-
-def repair(s: State, budget: int) -> bool:
-    """Let the area grow until the certificate holds; False if that takes more than the budget of effort."""
-    absorbed = 0
-    while True:
-        while absorbed < s.count[AREA_N]:
-            absorb(s, s.area[absorbed])
-            absorbed += 1
-        lift(s)
-        fill(s)
-        if s.count[EFFORT] > budget:
-            return False
-        if not spread(s):
-            return True
-
-
-def empty(s: State, k: int) -> None:
-    """Take the moving flows off a capacity. What is left over is summed anew, so that rounding leaves no trace."""
-    member, entry, coef, mark, share, rising = s.member, s.member_entry, s.route_coef, s.mark, s.share, s.rising
+def fix(s: State, k: int, level: Any) -> None:
+    """Capacity k is full at a level: it holds back all its flows that have no host yet."""
+    ptr, ids, coef, spare, own, open_ = s.route_ptr, s.route_ids, s.route_coef, s.spare, s.own, s.open
     first = s.member_ptr[k]
-    spare = s.limit[k]
-    weight = s.limit[k] * 0
-    lifted = first
+    s.level[k] = level
+    spare[k] -= own[k] * level
+    s.count[EFFORT] += 2 * s.users[k]
     for p in range(first, first + s.users[k]):
-        f = member[p]
-        if mark[f] == STILL:
-            spare -= coef[entry[p]] * share[f]
-        else:
-            weight += coef[entry[p]]
-            rising[lifted] = f
-            lifted += 1
-    s.spare[k] = spare
-    s.weight[k] = weight
-    s.open[k] = lifted - first
-    s.floor[k] = INF
-    s.count[EFFORT] += s.users[k]
+        f = s.member[p]
+        if s.host[f] >= 0:
+            continue
+        s.host[f] = k
+        trade(s, p, first + s.hosted[k])
+        s.hosted[k] += 1
+        for e in range(ptr[f], ptr[f + 1]):
+            m = ids[e]
+            if m != k:
+                spare[m] -= coef[e] * level
+                own[m] -= coef[e]
+                open_[m] -= 1
+                s.ceiling[m] = level
 
 
-def refill(s: State) -> None:
-    """Fill afresh from the lowest level that the changes touch: below it filling would run as before. No check."""
-    count = s.count
-    cut = s.clock[CUT]
-    for i in range(count[AREA_N]):
-        if cut > 0:
-            cut = min(cut, own_level(s, s.area[i]))
-    if cut < INF:
-        cut -= 1000 * s.rule[SNAP] * cut  # levels that rounding holds apart stay on one side
-    for i in range(count[MOVING_N]):
-        f = s.moving[i]
-        s.mark[f] = OPEN
-        if s.rate[f] > 0:  # moved by a repair given up: no capacity of its route stays below the cut
-            cut = min(cut, s.rate[f] - 1000 * s.rule[SNAP] * s.rate[f])
-    for i in range(count[USED_N]):
-        k = s.used[i]
-        if s.level[k] >= cut:
-            enlist(s, k)
-    for i in range(s.count[AREA_N]):
-        absorb(s, s.area[i])
-    for i in range(s.count[AREA_N]):
-        empty(s, s.area[i])
-    for i in range(count[MOVING_N]):
-        f = s.moving[i]
-        s.bound[f] = s.flow_cap[f]
-        if s.flow_cap[f] < INF:
-            s.host[f] = -1
-            for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
-                k = s.route_ids[e]
-                s.floor[k] = min(s.floor[k], s.flow_cap[f])
-                if s.inside[k] == 0:  # it moves because its queue does, and may be slower than the cut
-                    s.spare[k] += s.route_coef[e] * s.share[f]
-                    s.weight[k] += s.route_coef[e]
-                    s.open[k] += 1
-    fill(s)
+# --- epochs
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def refresh(s: State) -> None:
-    """Sum the spare capacities anew: thousands of additions and subtractions leave a trace."""
+    """Sum what is spare and own anew: thousands of additions and subtractions leave a trace."""
     for i in range(s.count[USED_N]):
         k = s.used[i]
-        spare = s.limit[k]
+        s.spare[k] = s.limit[k]
+        s.own[k] = s.limit[k] * 0
         for p in range(s.member_ptr[k], s.member_ptr[k] + s.users[k]):
-            spare -= s.route_coef[s.member_entry[p]] * s.rate[s.member[p]]
-        s.spare[k] = spare
+            host, coef = s.host[s.member[p]], s.route_coef[s.member_entry[p]]
+            if host >= 0:  # it was sending before
+                s.spare[k] -= coef * s.level[host]
+            if host == k:
+                s.own[k] += coef
 
 
 def settle(s: State) -> None:
-    """Find the rates after a change, by the method that has lately been cheaper."""
-    count, cost = s.count, s.cost
+    """Find the rates after a change."""
+    count = s.count
     kept = 0
     for i in range(count[AREA_N]):
         k = s.area[i]
@@ -562,91 +721,61 @@ def settle(s: State) -> None:
         else:
             s.inside[k] = 0
     count[AREA_N] = kept
-    if kept > 0:
-        if count[SENDING_N] > 0:
-            count[EPOCHS] += 1
-            if count[EPOCHS] % REFRESH == 0:
-                refresh(s)
-        count[EFFORT] = 0
-        if count[METHOD] == FULL:
-            s.clock[CUT] = s.clock[NOW] * 0
-            refill(s)
-        elif count[METHOD] == REPAIR:
-            repair(s, 1 << 62)
-        elif count[TRUST] > 0:  # repairs were dearer: leave them alone for a while
-            count[TRUST] -= 1
-            refill(s)
-            cost[COST_REFILL] += (count[EFFORT] - cost[COST_REFILL]) * 0.1
-        else:
-            attempt(s)
-        commit(s)
-        count[WORK] += count[EFFORT] + 16
-    s.clock[CUT] = s.clock[NOW] * 0 + INF
+    if kept == 0 and count[NEW_N] == 0:
+        return
+    if count[SENDING_N] > 0:
+        count[EPOCHS] += 1
+        if count[EPOCHS] % REFRESH == 0:
+            refresh(s)
+    count[EFFORT] = 0
+    if not attempt(s):
+        fill(s)
+    count[NEW_N] = 0
+    commit(s)
+    count[WORK] += count[EFFORT] + 16
 
 
-def attempt(s: State) -> None:
-    """Repair; if it grows too dear refill after all, and learn from what either took."""
-    count, cost = s.count, s.cost
-    budget = 4 * count[ENTRIES_N] + 64
-    if not repair(s, budget):
-        before = count[EFFORT]
-        refill(s)
-        if cost[COST_REFILL] == 0:
-            cost[COST_REFILL] = count[EFFORT] - before
-    cost[COST_REPAIR] += (count[EFFORT] - cost[COST_REPAIR]) * 0.25
-    if cost[COST_REPAIR] > 1.2 * max(cost[COST_REFILL], 64) and cost[COST_REFILL] > 0:
-        count[TRUST] = count[PATIENCE]
-        count[PATIENCE] = min(256, 2 * count[PATIENCE])
-        cost[COST_REPAIR] = cost[COST_REFILL]
-    elif count[TRUST] == 0 and 2 * count[EFFORT] < cost[COST_REFILL]:
-        count[PATIENCE] = 16
+def attempt(s: State) -> bool:
+    """Sweep, unless the method, many new flows or the cost speak against it; whether all rates are found."""
+    count = s.count
+    if count[METHOD] == FULL or (count[METHOD] == HYBRID and 4 * count[NEW_N] > count[SENDING_N]):
+        return False
+    for i in range(count[NEW_N]):
+        adopt(s, s.new[i])
+    return sweep(s, (BUDGET if count[METHOD] == HYBRID else LARGE_BUDGET) * (count[ENTRIES_N] + 16))
 
 
 def commit(s: State) -> None:
-    """Make the rates and levels sought the ones that hold from now on."""
+    """Predict for the capacities of the area which flow finishes next, and when."""
     count, now = s.count, s.clock[NOW]
-    inside, soonest, end, rate, rest, anchor = s.inside, s.soonest, s.end, s.rate, s.rest, s.anchor
     for i in range(count[AREA_N]):
         k = s.area[i]
-        if s.limit[k] == 0:  # no rounding is left where nothing flows
-            s.spare[k] = s.limit[k]
-        # full together with another that was first to fix its flows
-        if s.trial[k] == INF and s.spare[k] <= s.rule[SNAP] * s.limit[k]:
-            s.trial[k] = fastest(s, k)
-        if s.level[k] == INF and s.trial[k] < INF:
-            s.full_since[k] = now
-        elif s.level[k] < INF and s.trial[k] == INF:
-            s.full[k] += now - s.full_since[k]
-        s.level[k] = s.trial[k]
-        soonest[k] = INF
-    for i in range(count[MOVING_N]):
-        f = s.moving[i]
-        s.mark[f] = STILL
-        new = s.share[f]
-        if new != rate[f]:  # an unchanged rate keeps its end to the last bit
-            rest[f] = max(rest[f] - rate[f] * (now - anchor[f]), now * 0)
-            anchor[f] = now
-            rate[f] = new
-            end[f] = now + rest[f] / new if new > 0 else INF
-        k = s.host[f]
-        if k < 0:  # held back by its own cap: any of its capacities may queue it
-            k = s.route_ids[s.route_ptr[f]]
-            s.host[f] = k
-        if inside[k] != 0:
-            if end[f] < soonest[k]:
-                soonest[k] = end[f]
-        elif end[f] < INF and (s.finishing_place[k] < 0 or end[f] < s.finishing_key[k]):
-            put(s.finishing, s.finishing_place, s.finishing_key, count, FINISHING_N, k, end[f])
-    for i in range(count[AREA_N]):
-        k = s.area[i]
-        inside[k] = 0
-        if soonest[k] < INF:
-            put(s.finishing, s.finishing_place, s.finishing_key, count, FINISHING_N, k, soonest[k])
+        s.inside[k] = 0
+        if s.hosted[k] == 0:
+            set_level(s, k, idle_level(s, k))
+            s.aim[k] = s.level[k]
+        elif s.next[k] < 0:
+            find_next(s, k)
+        end = now * 0 + INF
+        if s.hosted[k] > 0 and s.level[k] > 0:
+            end = max(s.since[k] + (s.rest[s.next[k]] - s.served[k]) / s.level[k], now)
+        if end < INF:
+            put(s.finishing, s.finishing_place, s.finishing_key, count, FINISHING_N, k, end)
         else:
             drop(s.finishing, s.finishing_place, s.finishing_key, count, FINISHING_N, k)
     count[AREA_N] = 0
-    count[MOVING_N] = 0
     s.clock[CHANGED] = now
+
+
+def find_next(s: State, k: int) -> None:
+    """Find the flow with the least left among those that k holds back."""
+    first = s.member_ptr[k]
+    best = s.member[first]
+    for p in range(first, first + s.hosted[k]):
+        if s.rest[s.member[p]] < s.rest[best]:
+            best = s.member[p]
+    s.next[k] = best
+    s.count[EFFORT] += s.hosted[k]
 
 
 # --- flows come and go
@@ -658,11 +787,8 @@ def join(s: State, f: int) -> None:
     now, count = s.clock[NOW], s.count
     s.phase[f] = SENDING
     s.rest[f] = s.size[f]
-    s.anchor[f] = now
     s.begin[f] = now
-    s.rate[f] = now * 0
-    s.share[f] = now * 0
-    s.end[f] = INF
+    s.host[f] = -1
     for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
         k = s.route_ids[e]
         if s.users[k] == 0:
@@ -675,41 +801,40 @@ def join(s: State, f: int) -> None:
         s.member_entry[p] = e
         s.slot[e] = p
         s.users[k] += 1
-        enlist(s, k)
+        count[ENTRIES_N] += 1
     count[SENDING_N] += 1
-    count[ENTRIES_N] += s.route_ptr[f + 1] - s.route_ptr[f]
-    enrol(s, f)
+    s.new[count[NEW_N]] = f
+    count[NEW_N] += 1
 
 
 def leave(s: State, f: int) -> None:
-    """A flow stops sending; the capacities that this disturbs form the area."""
-    count, rate = s.count, s.rate[f]
+    """A flow stops sending."""
+    count, rate = s.count, s.level[s.host[f]]
+    part(s, f)
     for e in range(s.route_ptr[f], s.route_ptr[f + 1]):
         k = s.route_ids[e]
         s.users[k] -= 1
-        p, last = s.slot[e], s.member_ptr[k] + s.users[k]
-        s.member[p] = s.member[last]
-        s.member_entry[p] = s.member_entry[last]
-        s.slot[s.member_entry[p]] = p
+        trade(s, s.slot[e], s.member_ptr[k] + s.users[k])
         s.spare[k] += s.route_coef[e] * rate
         s.passed[k] += s.route_coef[e] * s.size[f]
         if s.users[k] == 0:
             vacate(s, k)
-        elif s.level[k] < INF and inconsistent(s, k):
-            enlist(s, k)
-    s.clock[CUT] = min(s.clock[CUT], rate)
+        elif s.level[k] < INF:
+            disturb(s, k, rate)
+        count[ENTRIES_N] -= 1
     count[SENDING_N] -= 1
-    count[ENTRIES_N] -= s.route_ptr[f + 1] - s.route_ptr[f]
 
 
 def vacate(s: State, k: int) -> None:
     """The last flow has left a capacity."""
     now, count = s.clock[NOW], s.count
+    touch(s, k)
     s.spare[k] = s.limit[k]
     s.busy[k] += now - s.busy_since[k]
-    if s.level[k] < INF:
-        s.full[k] += now - s.full_since[k]
-        s.level[k] = INF
+    set_level(s, k, INF)
+    if s.queued[k] == 0:
+        s.aim[k] = INF
+    s.ceiling[k] = s.limit[k] * 0
     drop(s.finishing, s.finishing_place, s.finishing_key, count, FINISHING_N, k)
     count[USED_N] -= 1
     moved = s.used[count[USED_N]]
@@ -719,13 +844,14 @@ def vacate(s: State, k: int) -> None:
 
 def set_limit(s: State, k: int, limit: Any) -> None:
     """Change a capacity now."""
-    s.clock[CUT] = min(s.clock[CUT], s.level[k])
     s.spare[k] += limit - s.limit[k]
     s.limit[k] = limit
     if s.users[k] == 0:
         s.spare[k] = limit
-    elif s.inside[k] == 0 and (limit == 0 or inconsistent(s, k)):
-        enlist(s, k)
+    elif limit == 0 and s.queued[k] == 0:  # no rounding may say that something is left
+        examine(s, k, limit)
+    else:
+        disturb(s, k, limit * 0)
 
 
 def queue(s: State, f: int, phase: int, at: Any) -> None:
@@ -830,12 +956,7 @@ def due(s: State) -> Any:
     soonest = s.finishing_key[k]
     if soonest > near + s.rule[MERGE] * (now + s.clock[BASE]):
         return near
-    first = s.member_ptr[k]
-    for p in range(first, first + s.users[k]):
-        f = s.member[p]
-        if s.host[f] == k and s.end[f] == soonest:
-            return near + s.rule[MERGE] * (now - s.begin[f])
-    return near
+    return near + s.rule[MERGE] * (now - s.begin[s.next[k]])
 
 
 def collect(s: State) -> None:
@@ -843,22 +964,16 @@ def collect(s: State) -> None:
     horizon = due(s)
     while s.count[FINISHING_N] > 0 and s.finishing_key[s.finishing[0]] <= horizon:
         k = s.finishing[0]
-        soonest = s.clock[NOW] * 0 + INF
         first = s.member_ptr[k]
-        s.count[WORK] += s.users[k]
-        for p in range(first, first + s.users[k]):
+        # The next of its queue is due in any case, whatever rounding says
+        sent = max(served_by(s, k, horizon), s.rest[s.next[k]])
+        s.count[WORK] += s.hosted[k]
+        for p in range(first, first + s.hosted[k]):
             f = s.member[p]
-            if s.host[f] != k:
-                continue
-            if s.end[f] > horizon:
-                soonest = min(soonest, s.end[f])
-            elif s.phase[f] == SENDING:
+            if s.rest[f] <= sent:
                 s.phase[f] = LEAVING
                 conclude_later(s, f)
-        if soonest < INF:
-            put(s.finishing, s.finishing_place, s.finishing_key, s.count, FINISHING_N, k, soonest)
-        else:
-            drop(s.finishing, s.finishing_place, s.finishing_key, s.count, FINISHING_N, k)
+        drop(s.finishing, s.finishing_place, s.finishing_key, s.count, FINISHING_N, k)
 
 
 def skip(s: State, until: Any) -> None:
@@ -891,9 +1006,9 @@ def skip(s: State, until: Any) -> None:
         k = s.used[i]
         s.busy[k] += rounds * sending
         s.busy_since[k] += rounds * (sending + delay)
+        s.since[k] += rounds * (sending + delay)
         if s.level[k] < INF:
             s.full[k] += rounds * sending
-            s.full_since[k] += rounds * (sending + delay)
     count[EPOCHS] += rounds
     clock[NOW] = now + rounds * (sending + delay)
 
@@ -944,14 +1059,12 @@ def move_base(s: State) -> None:
     for i in range(count[USED_N]):
         k = s.used[i]
         s.busy_since[k] -= whole
-        s.full_since[k] -= whole
+        s.since[k] -= whole
         if s.finishing_place[k] >= 0:
             s.finishing_key[k] -= whole
         for p in range(s.member_ptr[k], s.member_ptr[k] + s.users[k]):
             f = s.member[p]
             if s.member_entry[p] == s.route_ptr[f]:  # each flow once: with its first capacity
-                s.end[f] -= whole
-                s.anchor[f] -= whole
                 s.begin[f] -= whole
 
 
@@ -962,7 +1075,7 @@ def tally(s: State) -> None:
         carried = s.passed[k]
         for p in range(s.member_ptr[k], s.member_ptr[k] + s.users[k]):
             f = s.member[p]
-            rest = max(s.rest[f] - s.rate[f] * (now - s.anchor[f]), now * 0)
+            rest = max(s.rest[f] - served_by(s, s.host[f], now), now * 0)
             carried += s.route_coef[s.member_entry[p]] * (s.size[f] - rest)
         s.carried[k] = carried
 

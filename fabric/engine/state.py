@@ -27,9 +27,10 @@ EXACT = {
 
 def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch: I64) -> State:
     """Columns as numpy arrays, at time 0: nothing has begun, what may start is queued."""
-    capacities, count, entries = len(flows.capacity), len(flows.bytes), len(flows.route_ids)
+    limit, route_ptr, route_ids, route_coef = _with_caps(flows)
+    capacities, count, entries = len(limit), len(flows.bytes), len(route_ids)
     after_ptr, after_ids = _transpose(flows.wait_ptr, flows.wait_ids, count)
-    member_ptr = np.concatenate([[0], np.cumsum(np.bincount(flows.route_ids, minlength=capacities))]).astype(np.uint32)
+    member_ptr = np.concatenate([[0], np.cumsum(np.bincount(route_ids, minlength=capacities))]).astype(np.uint32)
 
     def numbers(length: int, value: float = 0.0) -> F64:
         return np.full(length, value)
@@ -48,16 +49,15 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
     watched = flags(count)
     watched[watch] = 1
     return State(
-        route_ptr=flows.route_ptr,
-        route_ids=flows.route_ids.view(np.uint32),
-        route_coef=flows.route_coef,
+        route_ptr=route_ptr.view(np.uint64),
+        route_ids=route_ids.view(np.uint32),
+        route_coef=route_coef,
         after_ptr=after_ptr,
         after_ids=after_ids,
         member_ptr=member_ptr,
         size=flows.bytes,
         delay=flows.delay,
         start=flows.start,
-        flow_cap=flows.flow_cap,
         watched=watched,
         event_time=flows.event_time,
         event_id=flows.event_id,
@@ -66,39 +66,35 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
         waits=waits,
         left=flows.repeat.copy(),
         rest=numbers(count),
-        anchor=numbers(count),
-        rate=numbers(count),
-        share=numbers(count),
-        end=numbers(count, np.inf),
         begin=numbers(count),
         born=numbers(count, np.nan),
         born_base=numbers(count),
         died=numbers(count, np.nan),
         died_base=numbers(count),
         host=ids(count, -1),
-        mark=flags(count),
-        bound=numbers(count, np.inf),
-        limit=flows.capacity.copy(),
-        spare=flows.capacity.copy(),
+        home=ids(count, -1),
+        limit=limit.copy(),
+        spare=limit.copy(),
         level=numbers(capacities, np.inf),
-        trial=numbers(capacities, np.inf),
+        aim=numbers(capacities, np.inf),
+        queued=flags(capacities),
         users=places(capacities),
+        hosted=places(capacities),
+        own=numbers(capacities),
         open=ids(capacities),
-        lifted=ids(capacities),
-        weight=numbers(capacities),
-        floor=numbers(capacities, np.inf),
+        ceiling=numbers(capacities),
+        served=numbers(capacities),
+        since=numbers(capacities),
+        next=ids(capacities, -1),
         inside=flags(capacities),
-        soonest=numbers(capacities, np.inf),
         busy=numbers(capacities),
         busy_since=numbers(capacities),
         full=numbers(capacities),
-        full_since=numbers(capacities),
         passed=numbers(capacities),
         carried=numbers(capacities),
         member=places(entries),
         member_entry=places(entries),
         slot=places(entries),
-        rising=places(entries),
         pending=ids(count),
         pending_place=ids(count, -1),
         pending_key=numbers(count),
@@ -110,14 +106,50 @@ def make_state(flows: Flows, *, method: str, tolerance: float, held: I64, watch:
         used=places(capacities),
         used_place=ids(capacities),
         area=places(capacities),
-        moving=places(count),
+        new=places(count),
         ready=ids(count),
         hits=ids(count),
         count=_counts(method),
         clock=_clock(flows),
         rule=_rules(tolerance),
-        cost=numbers(2),
     )
+
+
+def _with_caps(flows: Flows) -> tuple[F64, I64, npt.NDArray[np.int32], F64]:
+    """Limits and routes (pointers, ids, coefficients) with the cap of a flow as one more capacity that it alone uses."""
+    capped = np.isfinite(flows.flow_cap) & (np.diff(flows.route_ptr) > 0)
+    if not capped.any():
+        return flows.capacity, flows.route_ptr, flows.route_ids, flows.route_coef
+    own = np.arange(len(flows.capacity), len(flows.capacity) + capped.sum(), dtype=np.int32)
+    at = flows.route_ptr[1:][capped]
+    return (
+        np.concatenate([flows.capacity, flows.flow_cap[capped]]),
+        flows.route_ptr + np.concatenate([[0], np.cumsum(capped)]),
+        np.insert(flows.route_ids, at, own),
+        np.insert(flows.route_coef, at, 1.0),
+    )
+
+
+def rates(columns: State) -> F64:
+    """Bytes/s of every flow now: the level of the capacity that holds it back."""
+    host = column(columns, "host")
+    sending = (column(columns, "phase") == kernel.SENDING) & (host >= 0)
+    return np.asarray(np.where(sending, column(columns, "level")[host], 0.0), np.float64)
+
+
+def rests(columns: State) -> F64:
+    """Bytes left of every flow now sending."""
+    level = np.where(column(columns, "hosted") > 0, column(columns, "level"), 0.0)
+    served = column(columns, "served") + level * (float(columns.clock[kernel.NOW]) - column(columns, "since"))
+    host = column(columns, "host")
+    return np.asarray(np.maximum(column(columns, "rest") - np.where(host >= 0, served[host], 0.0), 0.0), np.float64)
+
+
+def ends(columns: State) -> F64:
+    """In how many seconds each flow now sending would finish at its present rate; inf if never."""
+    rate, rest = rates(columns), rests(columns)
+    with np.errstate(over="ignore"):
+        return np.asarray(np.divide(rest, rate, out=np.full(len(rate), np.inf), where=rate > 0), np.float64)
 
 
 def as_lists(state: State, *, exact: bool = False) -> State:
@@ -147,21 +179,23 @@ def column(columns: State, name: str) -> npt.NDArray[Any]:
 
 
 INTEGERS: dict[str, type[np.integer[Any]]] = {
-    **dict.fromkeys(("route_ptr", "after_ptr", "left", "count"), np.int64),
+    "route_ptr": np.uint64,
+    **dict.fromkeys(("after_ptr", "left", "count"), np.int64),
     **dict.fromkeys(
-        ("route_ids", "member_ptr", "users", "member", "member_entry", "slot", "rising", "finishing", "filling", "used"),
+        ("route_ids", "member_ptr", "users", "hosted", "member", "member_entry", "slot", "finishing", "filling", "used"),
         np.uint32,
     ),
-    **dict.fromkeys(("area", "moving"), np.uint32),
-    **dict.fromkeys(("watched", "phase", "mark", "inside"), np.int8),
+    **dict.fromkeys(("area", "new"), np.uint32),
+    **dict.fromkeys(("watched", "phase", "queued", "inside"), np.int8),
     **dict.fromkeys(
         (
             "after_ids",
             "event_id",
             "waits",
             "host",
+            "home",
             "open",
-            "lifted",
+            "next",
             "pending",
             "pending_place",
             "finishing_place",
@@ -176,7 +210,7 @@ INTEGERS: dict[str, type[np.integer[Any]]] = {
 
 def _as_list(name: str, column: npt.NDArray[Any], exact: bool) -> list[Any]:
     values = column.tolist()
-    if exact and name != "cost" and name not in INTEGERS:
+    if exact and name not in INTEGERS:
         return [Fraction(value) if np.isfinite(value) else value for value in values]
     return list(values)
 
@@ -188,7 +222,6 @@ def _as_array(name: str, column: list[Any]) -> npt.NDArray[Any]:
 def _counts(method: str) -> npt.NDArray[np.int64]:
     count = np.zeros(kernel.COUNTS, np.int64)
     count[kernel.METHOD] = METHODS[method]
-    count[kernel.PATIENCE] = 16
     return count
 
 
@@ -196,7 +229,6 @@ def _clock(flows: Flows) -> F64:
     clock = np.zeros(kernel.CLOCKS)
     clock[kernel.BASE] = np.floor(flows.start.min()) if len(flows.start) else 0.0
     clock[kernel.FIRST] = np.inf
-    clock[kernel.CUT] = np.inf
     return clock
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fabric.engine import Engine, expand, quotient, refine, solve
+from fabric.engine import kernel as functions
 from tests import reference
 from tests.engine.instances import flows_of, random_instance
 
@@ -64,3 +65,16 @@ def test_the_same_kernel_on_fractions_is_exact(seed):
     assert died == run.finish
     if not instance.events:
         assert engine.outcome().epochs <= run.epochs
+
+
+@pytest.mark.parametrize("budget", [0, 1])
+def test_a_sweep_may_be_given_up_anywhere(monkeypatch, budget):
+    monkeypatch.setattr(functions, "BUDGET", budget)
+    for seed in range(100):
+        instance = random_instance(seed)
+        assert worst_error(solve(flows_of(instance), kernel="python", verify=True), reference.run(instance)) <= ROUNDING
+
+
+def test_every_epoch_of_a_tolerant_run_is_certified():
+    for seed in range(80):
+        solve(flows_of(random_instance(seed)), kernel="python", tolerance=0.05, verify=True)

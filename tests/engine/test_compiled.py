@@ -28,7 +28,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch):
 
     monkeypatch.setattr(compiled, "_compile", refuse)
     assert compiled.compiled_advance.__wrapped__() == "compiled"
-    assert tried == [{"cache": True, "_nrt": False}, {"_nrt": False}]
+    assert tried == [{"cache": True, **compiled.FAST}, compiled.FAST]
 
 
 def test_other_errors_are_not_hidden(monkeypatch):

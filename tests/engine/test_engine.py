@@ -8,6 +8,7 @@ import pytest
 
 from fabric.engine import Engine, Flows, Interrupted, refine, solve
 from fabric.engine import engine as running
+from fabric.engine.kernel import WORK
 from fabric.errors import InputError
 from tests.engine.instances import switch
 
@@ -48,6 +49,30 @@ def test_a_capacity_that_goes_and_comes_back():
     assert finish([1.0], [2.0], [[0]], events=[(1.0, 0, 0.0), (5.0, 0, 0.5)]) == [7.0]
 
 
+def test_a_dead_capacity_is_full_though_rounding_leaves_something():
+    # 3.3 - 0.1 - 0.7 - 0.9 + 0.1 + 0.7 + 0.9 is more than 3.3 in floats: what that leaves of 3.3 - 3.3 is no bandwidth.
+    # Capacity 3 dies last, at 2 s, when all that crosses it stands still already; it comes back at 5 s, the rest at 4 s
+    dead = [(1.0, k, 0.0) for k in range(3)] + [(2.0, 3, 0.0)]
+    back = [(4.0, k, limit) for k, limit in enumerate((0.1, 0.7, 0.9))] + [(5.0, 3, 3.3)]
+    flows = Flows.build([0.1, 0.7, 0.9, 3.3], [0.2, 1.4, 1.8], [[0, 3], [1, 3], [2, 3]], events=dead + back)
+    outcome = solve(flows, kernel="python", verify=True)
+    np.testing.assert_allclose(outcome.finish, 1 + 1 + 4)  # 1 s of sending before, 1 s after 5 s
+    assert outcome.full[3] == pytest.approx(5 - 2, rel=1e-12)
+
+
+def test_a_small_flow_beside_a_large_one_at_a_late_hour():
+    # The large one has sent three million bytes when the small one comes: half of the capacity for 0.001 bytes. Others,
+    # elsewhere, keep the clock's base moving, so that time itself has all its digits
+    flows = Flows.build(
+        [3.0, 1.0],
+        [1e15, 0.001, *[0.05] * 16],
+        [[0], [0], *[[1]] * 16],
+        start=[0.0, 1e6 + 2, *(1e6 + 0.125 * np.arange(16))],
+    )
+    outcome = solve(flows, kernel="python", method="repair")
+    assert outcome.duration[1] == pytest.approx(0.001 / 1.5, rel=1e-12)
+
+
 def test_repeats_are_leapt_over():
     flows = Flows.build([1.0, 1.0], [1.0, 1.0], [[0], [1]], delay=0.5, repeat=1_000_000)
     engine = Engine(flows, kernel="python")
@@ -65,6 +90,18 @@ def test_repeats_meet_an_event_between():
     # and 3 delays left
     flows = Flows.build([1.0], [1.0], [[0]], delay=0.5, repeat=70, events=[(100.0, 0, 2.0)])
     assert solve(flows, kernel="python").finish[0] == pytest.approx(100 + 3.5 / 2 + 3 * 0.5, rel=1e-12)
+
+
+def test_the_sweep_looks_at_less_than_filling():
+    rng = np.random.default_rng(3)
+    routes = [rng.choice(200, 3, replace=False).tolist() for _ in range(400)]
+    flows = Flows.build(np.ones(200), rng.lognormal(0, 1, 400), routes)
+    effort = {}
+    for method in ("hybrid", "full"):
+        engine = Engine(flows, kernel="python", method=method)
+        engine.advance()
+        effort[method] = engine._columns.count[WORK]
+    assert effort["hybrid"] < effort["full"] / 2
 
 
 def test_ties_survive_odd_capacities():

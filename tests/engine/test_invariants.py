@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fabric.engine import Classes, Engine, Flows, expand, quotient, refine, solve
+from fabric.engine import Classes, Engine, Flows, expand, quotient, refine, solve, state
 from fabric.engine.kernel import BASE, DONE, NOW, PAUSED, SENDING, WORK
 from fabric.engine.symmetry import equitable
 from tests.engine.instances import flows_of, random_instance, switch
@@ -48,7 +48,7 @@ def test_what_rates_carry_over_time_is_what_was_to_be_sent(seed):
         columns = engine._columns
         now = columns.clock[NOW] + columns.clock[BASE]
         area, last = area + load * (now - last), now
-        rate = np.where(np.array(columns.phase) == SENDING, columns.rate, 0.0)
+        rate = state.rates(columns)
         load = np.bincount(flows.route_ids, np.repeat(rate, np.diff(flows.route_ptr)) * flows.route_coef, len(area))
         code = engine._step(np.inf, 1)
     outcome = engine.outcome()
@@ -201,13 +201,13 @@ def test_a_tolerance_is_the_exact_answer_for_capacities_that_near(seed, toleranc
     sending = [f for f in range(20) if columns.phase[f] == SENDING]
     load = np.zeros(len(flows.capacity))
     for f in sending:
-        load[flows.routes[f]] += columns.rate[f]
+        load[flows.routes[f]] += state.rates(columns)[f]
     holding = np.isfinite(columns.level)
     assert np.all(np.abs(load - flows.capacity)[holding] <= tolerance * flows.capacity[holding] * (1 + 1e-9))
     assert np.all(load <= flows.capacity * (1 + tolerance) * (1 + 1e-9))
     changed = [Fraction(value) for value in np.where(holding, load, np.maximum(load, flows.capacity))]
     rates = max_min(changed, {f: dict.fromkeys(flows.routes[f], Fraction(1)) for f in sending}, dict.fromkeys(sending))
-    assert [columns.rate[f] for f in sending] == pytest.approx([float(rates[f]) for f in sending], rel=1e-9)
+    assert [state.rates(columns)[f] for f in sending] == pytest.approx([float(rates[f]) for f in sending], rel=1e-9)
 
 
 def test_a_tolerance_saves_work():
