@@ -22,6 +22,8 @@ from .flows import Flows
 # that can be written: not beside this file, nor in the user's own (NUMBA_CACHE_DIR names another).
 FAST: dict[str, Any] = {"_nrt": False, "forceinline": True}
 ATTEMPTS: tuple[dict[str, Any], ...] = ({"cache": True, **FAST}, FAST, {"cache": True}, {})
+# Only `advance` is called from Python and kept; the ways into the others would take longer to compile than all else.
+INNER: dict[str, Any] = {"cache": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 NOTICE_AFTER = 1.5  # s; reading the compiled kernel from the cache takes a fraction of that
 
 
@@ -59,7 +61,7 @@ def _compile(options: dict[str, Any]) -> Callable[..., int]:
             # A function finds its callees in its globals, so a copy with other globals calls the compiled ones
             copy = FunctionType(plain.__code__, namespace, name, plain.__defaults__)
             copy.__module__ = kernel.__name__
-            namespace[name] = njit(**options)(copy)
+            namespace[name] = njit(**(options if name == "advance" else {**options, **INNER}))(copy)
     advance: Callable[..., int] = namespace["advance"]
     tiny = Flows.build([1.0], [1.0], [[0]])
     nobody = np.zeros(0, np.int64)
