@@ -171,7 +171,7 @@ def solve_file(
     if stalls:
         count = np.count_nonzero(np.isnan(run.outcome.finish))
         more = f" and {count - len(stalls)} more" if count > len(stalls) else ""
-        raise RunError(f"{count} of {run.outcome.flows} flows stalled (capacities are links): {'; '.join(stalls)}{more}")
+        raise RunError(f"{count} of {run.outcome.flows} flows stalled: {_of_links('; '.join(stalls))}{more}")
     return run
 
 
@@ -220,4 +220,9 @@ def _flows(case: dict[str, Any]) -> Flows:
 def _in_words_of_the_file(message: str) -> str:
     """`capacity[3] is -1: ...` as `link_bw[3] is -1: ...`."""
     name = max((name for name in NAMES if message.startswith((f"{name}[", f"{name}:"))), key=len, default="")
-    return (NAMES[name] + message[len(name) :] if name else message).replace("a capacity 0..", "a link 0..")
+    return _of_links(NAMES[name] + message[len(name) :] if name else message)
+
+
+def _of_links(message: str) -> str:
+    """`a capacity 0..1` and `no bandwidth on capacity 1` as `a link 0..1` and `no bandwidth on link 1`."""
+    return message.replace("a capacity 0..", "a link 0..").replace("on capacity ", "on link ")

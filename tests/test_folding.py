@@ -240,7 +240,8 @@ def test_description_is_that_of_the_cluster_in_full() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["cases.0.algorithm=ring"], "a folded cluster serves all_reduce by hierarchical .* not all_reduce by ring"),
+        (["cases.0.algorithm=ring"], "a folded cluster serves all_reduce by hierarchical, .*; not all_reduce by ring"),
+        (["cases.0.collective=broadcast", "cases.0.algorithm=auto"], "serves all_reduce .*; not broadcast$"),
         (["cases.0.algorithm={name: hierarchical, outer: bucket}"], "between the machines of a folded cluster 'bucket'"),
         (["cases.0.algorithm={name: hierarchical, outer: rdh}"], "rdh needs a power of two, not 15625"),
         (["cases.0.groups=64"], "a folded cluster does not run this: these replica groups do not part all ranks"),

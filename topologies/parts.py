@@ -6,7 +6,7 @@ import difflib
 import math
 import sys
 from collections.abc import Collection, Sequence
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import networkx as nx
@@ -19,6 +19,7 @@ else:
 KINDS = ("chip", "core", "switch", "nic")
 CONFIDENCES = ("official", "analyst", "press", "derived", "guess", "given")
 MOST_CHIPS = 1 << 18  # more would take minutes and tens of gigabytes as a networkx graph
+MOST_NAMED = 16  # names in a message; a cluster has thousands
 ROUTINGS = ("shortest", "dimension_order", "trn3", "spray", "ecmp", "cluster", "cores")
 
 
@@ -85,9 +86,11 @@ def join(graph: Graph, a: int, b: int, link: Link, multiplicity: int | None = No
 
 
 def did_you_mean(word: object, choices: Collection[str]) -> str:
-    """The nearest of `choices` as a question, or all of them when none is near."""
+    """The nearest of `choices` as a question; when none is near, all of them, or some where there are many."""
     near = difflib.get_close_matches(str(word), choices, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(choices)}"
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known: {', '.join(islice(choices, MOST_NAMED))}{' and others' if len(choices) > MOST_NAMED else ''}"
 
 
 def choice(what: str, value: object, choices: Collection[str]) -> str:

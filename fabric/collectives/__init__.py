@@ -124,8 +124,9 @@ def algorithm(collective: str, name: str) -> Callable[..., Schedule]:
 def build(collective: str, name: str, layout: Layout, *, slices: int | None = None, **options: object) -> Schedule:
     """The schedule of an algorithm on a layout, cut into `slices`; NotApplicable where it does not serve it."""
     if layout.pods and name not in FOLDED.get(canonical(collective), ()):
-        served = " and ".join(f"{one} by {', '.join(names)}" for one, names in FOLDED.items())
-        raise NotApplicable(f"a folded cluster serves {served}, not {canonical(collective)} by {name}")
+        served = ", ".join(f"{one} by {' and '.join(names)}" for one, names in FOLDED.items())
+        asked = f"{canonical(collective)} by {name}" if canonical(collective) in FOLDED else canonical(collective)
+        raise NotApplicable(f"a folded cluster serves {served}; not {asked}")
     return sliced(algorithm(collective, name)(layout, **options), SLICES.get(name, 1) if slices is None else slices)
 
 

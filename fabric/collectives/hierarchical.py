@@ -70,9 +70,13 @@ it would pay one delay for any number of destinations at once."""
 
 
 def variants(layout: Layout) -> list[dict[str, str]]:
-    """The values of `inner` and `outer` that are worth a try on a layout."""
+    """The values of `inner` and `outer` that are worth a try on a layout.
+
+    In full, themis takes all tiers by itself; a folded cluster it serves only as what is inside the machines.
+    """
     outers = [{"outer": name} for name in OUTER] if layout.between is None else [{}]
-    inners = [{}, {"inner": "themis"}] if layout.inner is not None and layout.inner.inner is not None else [{}]
+    nested = layout.inner is not None and layout.inner.inner is not None
+    inners = [{}, {"inner": "themis"}] if nested and layout.pods else [{}]
     return [{**inner, **outer} for inner in inners for outer in outers]
 
 

@@ -61,6 +61,8 @@ def _compile(options: dict[str, Any]) -> Callable[..., int]:
             # A function finds its callees in its globals, so a copy with other globals calls the compiled ones
             copy = FunctionType(plain.__code__, namespace, name, plain.__defaults__)
             copy.__module__ = kernel.__name__
+            if not FAST.items() <= options.items():
+                copy.__qualname__ = f"{name}_plain"  # the cache goes by this name alone: it must not hand over the slow one
             namespace[name] = njit(**(options if name == "advance" else {**options, **INNER}))(copy)
     advance: Callable[..., int] = namespace["advance"]
     tiny = Flows.build([1.0], [1.0], [[0]])

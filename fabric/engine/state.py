@@ -132,17 +132,19 @@ def _with_caps(flows: Flows) -> tuple[F64, I64, npt.NDArray[np.int32], F64]:
 
 def rates(columns: State) -> F64:
     """Bytes/s of every flow now: the level of the capacity that holds it back."""
-    host = column(columns, "host")
-    sending = (column(columns, "phase") == kernel.SENDING) & (host >= 0)
-    return np.asarray(np.where(sending, column(columns, "level")[host], 0.0), np.float64)
+    return np.where(column(columns, "phase") == kernel.SENDING, _of_host(columns, column(columns, "level")), 0.0)
 
 
 def rests(columns: State) -> F64:
     """Bytes left of every flow now sending."""
     level = np.where(column(columns, "hosted") > 0, column(columns, "level"), 0.0)
     served = column(columns, "served") + level * (float(columns.clock[kernel.NOW]) - column(columns, "since"))
-    host = column(columns, "host")
-    return np.asarray(np.maximum(column(columns, "rest") - np.where(host >= 0, served[host], 0.0), 0.0), np.float64)
+    return np.maximum(column(columns, "rest") - _of_host(columns, served), 0.0)
+
+
+def _of_host(columns: State, values: F64) -> F64:
+    """[F] of each flow the value of the capacity that holds it back; 0 where there is none, at the place -1."""
+    return np.asarray(np.append(values, 0.0)[column(columns, "host")], np.float64)
 
 
 def ends(columns: State) -> F64:

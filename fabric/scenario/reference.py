@@ -27,7 +27,7 @@ faults, and nothing runs before all of it is right. Sizes, times and bandwidths 
 `-o DIR` writes `results.json`, `results.csv`, `links.npz` (every link), the plots, and `scenario.yaml`, the scenario with every
 default filled in, which reruns to the same numbers: all of them or none, in the place of an earlier run's; other files in the
 folder stay. After Ctrl-C (or SIGTERM) there are `scenario.yaml` and, with `"partial": true` and the rows that were finished,
-`results.json`; the exit code is 130.
+`results.json`, or nothing if no row was; the exit code is 130.
 """
 
 
@@ -40,7 +40,8 @@ def reference() -> str:
     lines += ["## Builders", "The keys of `topology` beside `builder` and `degrade`; bandwidths and latencies with a unit.", ""]
     for name, builder in BUILDERS.items():
         lines += _function(name, builder)
-    lines += ["", "## Algorithms", "`algorithm: auto` tries every one that applies and reports the fastest, by size."]
+    lines += ["", "## Algorithms", "`algorithm: auto` tries every one that applies and reports the fastest, by size;"]
+    lines += ["`hierarchical` with ring, rdh and pat between the machines, with others (`outer`) only where asked for."]
     cut = ", ".join(f"{count} for `{name}`" for name, count in SLICES.items())
     lines += [f"Each takes `slices` besides: into how many its transfers are cut, to pipeline; {cut}, 1 for all others.", "None"
               " (or null) is what holds where an option is left out.", ""]  # fmt: skip

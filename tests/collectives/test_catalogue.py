@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from fabric.collectives import ALGORITHMS, ALIASES, algorithm, applicable, build, canonical, smaller
@@ -44,7 +46,9 @@ def test_hierarchical_is_tried_with_several_algorithms_between_machines() -> Non
     some = {"hierarchical ring": "ring", "hierarchical rdh": "rdh", "hierarchical pat": "pat"}
     assert tiers(machines(4, torus(4, 4))) == some
     assert tiers(machines(3, torus(4, 4))) == {name: some[name] for name in ("hierarchical ring", "hierarchical pat")}
-    assert tiers(machines(2, machines(3, Layout(4)))) == some | {name.replace(" ", " themis "): of for name, of in some.items()}
+    assert tiers(machines(2, machines(3, Layout(4)))) == some
+    folded = replace(machines(2, machines(3, Layout(4))), pods=1)
+    assert tiers(folded) == some | {name.replace(" ", " themis "): of for name, of in some.items()}
 
 
 def test_every_schedule_says_its_name_and_has_size_one() -> None:

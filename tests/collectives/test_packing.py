@@ -16,7 +16,7 @@ import topologies
 from fabric import Network
 from fabric.bounds.allgather import worst_cut
 from fabric.collectives.edmonds import pack_exactly
-from fabric.collectives.packing import Forest, demand_for, pack
+from fabric.collectives.packing import Forest, demand_for, demand_from, pack
 from fabric.collectives.timing import choose_timing, time_hops
 from fabric.errors import InternalError
 from fabric.layout import NotApplicable
@@ -152,6 +152,15 @@ def test_too_fine_capacities_get_coarser_trees() -> None:
     forest = pack(wires, demand, (), lambda text: None)
     best = 4 * cut.bandwidth / cut.inside
     assert best * Fraction(95, 100) <= recount(network, forest) <= best
+
+
+def test_a_link_too_slow_for_a_single_tree_stands_aside() -> None:
+    """Two trees leave rank 0 of a ring, of 1 GB/s each; the cable across the ring carries a thousandth of one."""
+    ring = {(rank, (rank + 1) % 4): 1e9 for rank in range(4)}
+    network = fabric(4, both_ways({**ring, (0, 2): 1e6}))
+    wires = Wires.of(network, np.arange(4))
+    forest = pack(wires, demand_from(wires, 0, Fraction(2 * 10**9), 64), (), lambda text: None)
+    assert recount(network, forest) == 2 * 10**9
 
 
 def test_a_rank_that_nothing_reaches_is_refused() -> None:

@@ -1,20 +1,40 @@
 """The compiled kernel where numba does not offer what it is first asked for."""
 
-import numpy as np
 import pytest
 
-from fabric.engine import Flows, compiled, state
-from fabric.engine.kernel import DONE, INF
-
-NOBODY = np.zeros(0, np.int64)
+from fabric.engine import compiled
 
 
 def test_an_option_that_numba_refuses_is_left_out(monkeypatch):
+    compile_, tried = compiled._compile, []
+
+    def attempt(options):
+        tried.append(options)
+        return compile_(options) if "_no_such_option" in options else "compiled"
+
     monkeypatch.setattr(compiled, "ATTEMPTS", ({"_no_such_option": True}, {"cache": True}))
-    advance = compiled.compiled_advance.__wrapped__()
-    columns = state.make_state(Flows.build([2.0], [3.0], [[0]]), method="hybrid", tolerance=0.0, held=NOBODY, watch=NOBODY)
-    assert advance(columns, INF, 1 << 40) == DONE
-    assert columns.died[0] + columns.died_base[0] == 1.5
+    monkeypatch.setattr(compiled, "_compile", attempt)
+    assert compiled.compiled_advance.__wrapped__() == "compiled"
+    assert tried == [{"_no_such_option": True}, {"cache": True}]
+
+
+def test_kernels_of_other_options_are_kept_apart(monkeypatch):
+    """The cache of numba knows a function by its name and arguments, whatever the options."""
+    import numba
+
+    names = {}
+
+    def njit(**options):
+        def keep(function):
+            names.setdefault(function.__name__, set()).add(function.__qualname__)
+            return lambda *arguments: 0
+
+        return keep
+
+    monkeypatch.setattr(numba, "njit", njit)
+    for options in compiled.ATTEMPTS:
+        compiled._compile(options)
+    assert names["advance"] == {"advance", "advance_plain"}
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch):

@@ -230,7 +230,7 @@ def test_a_stall_names_flows_and_links_and_keeps_what_finished(solve: Command) -
     answer = solve(link_bw=[2.0, 0.0])
     assert answer.code == 1
     assert "2 of 3 flows stalled" in answer.err
-    assert "flow 0 has no bandwidth on capacity 1" in answer.err
+    assert "flows stalled: flow 0 has no bandwidth on link 1" in answer.err
     assert "flow 2 waits for flow 0" in answer.err
     finish = np.load("out.npz")["finish"]
     assert finish[1] == pytest.approx(0.25 + 3 / 2, rel=1e-12)  # flow 0 takes nothing from it

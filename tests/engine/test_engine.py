@@ -264,3 +264,11 @@ def test_a_long_cycle_is_found_quickly_and_named_in_short():
 def test_options_refused(options, message):
     with pytest.raises(InputError, match=message):
         Engine(Flows.build([1.0], [1.0], [[0]]), **options)
+
+
+@pytest.mark.parametrize("kernel", ["python", "numba", "exact"])
+def test_without_capacities_there_are_delays_alone(kernel):
+    flows = Flows.build([], [0.0, 0.0, 5.0], delay=[1.0, 2.0, 3.0], waits=[[], [0], [1]])
+    outcome = solve(flows, kernel=kernel)
+    assert outcome.finish.tolist() == [1.0, 3.0, 6.0]
+    assert outcome.stalls == ()

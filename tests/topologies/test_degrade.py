@@ -48,6 +48,7 @@ def test_records_add_up() -> None:
     ("parameters", "message"),
     [
         ({"down": [("chip 0", "chop 1")]}, "no node is named 'chop 1'; did you mean 'chip 1'"),
+        ({"down": [("chip 0", "xyz")]}, "no node is named 'xyz'; known: chip 0, .*, chip 14, chip 15$"),
         ({"down": [(0, 99)]}, r"no node 99; nodes are 0\.\.15"),
         ({"down": [(0, True)]}, "no node True"),
         (

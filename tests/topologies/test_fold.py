@@ -172,6 +172,7 @@ def test_a_slow_link_to_a_switch_inside_a_machine() -> None:
         ({"slow": [(("tor 0", "leaf 0"), 0.5)]}, "'leaf 0' serves all machines: that needs fold=False"),
         ({"slow": [(("nic 64", "tor 0"), 0.5)]}, "no node is named 'nic 64'; did you mean 'nic 6"),
         ({"slow": [(("nic 6", "tor 2"), 0.5)]}, "no link from 'nic 6' to 'tor 2': they are in two machines"),
+        ({"slow": [(("machine 1 xyz", "tor 0"), 0.5)]}, "known: chip 0, .*, chip 14, chip 15 and others$"),
         ({"slow": [((0, "nic x"), 0.5)]}, "no node is named 'nic x'; did you mean"),
         ({"slow": [(("nix 0", "tor 0"), 0.5)]}, "no node is named 'nix 0'; did you mean 'nic 0'"),
         ({"slow": [((0, 64), 0.5)]}, "no rank 64; ranks are 0..63, all else of a folded cluster has a name"),
