@@ -97,7 +97,7 @@ class CaseRun:
             for tokens in self.case.moe.tokens:
                 yield from self._moe(tokens)
         elif self.case.matrix is not None:
-            yield self._own_bytes([np.array(self.case.matrix, dtype=np.float64)] * len(self.groups))
+            yield from self._of_matrix([np.array(self.case.matrix, dtype=np.float64)] * len(self.groups))
         else:
             yield from self._sizes()
 
@@ -126,8 +126,7 @@ class CaseRun:
     def every(self, size: float) -> Iterator[Result]:
         """A row for each algorithm that applies, the fastest first."""
         prepared, limits = self._candidates
-        rows = [self._attempt(one, one.sized(size), bounds_at(limits, size), size) for one in prepared]
-        yield from sorted(self._warned(rows), key=lambda row: row.time)
+        return self._every(prepared, bounds_at(limits, size), size)
 
     @cached_property
     def _candidates(self) -> tuple[list[Prepared], list[Limit]]:
@@ -149,6 +148,10 @@ class CaseRun:
             except InputError as reason:
                 raise InputError(f"{self.scenario.where('bound')}: {reason}") from None
         return found
+
+    def _every(self, prepared: list[Prepared], bounds: list[Bound], size: float | None) -> Iterator[Result]:
+        rows = [self._attempt(one, one.sized(size), bounds, size) for one in prepared]
+        yield from sorted(self._warned(rows), key=lambda row: row.time)
 
     def _fastest(self, prepared: list[Prepared], bounds: list[Bound], size: float | None, **about: Any) -> Result:
         """The row of the fastest algorithm; ties go to fewer steps. Those that cannot win are not run."""
@@ -224,14 +227,20 @@ class CaseRun:
 
     # --- collectives with their own bytes -----------------------------------------------------------------------------
 
-    def _own_bytes(self, matrices: list[F64], **about: Any) -> Result:
-        """all_to_all_v: the bytes from each rank to each, for every group."""
+    def _own_bytes(self, matrices: list[F64]) -> tuple[list[Prepared], list[Bound]]:
+        """all_to_all_v: the algorithms for the bytes from each rank to each of every group, and what none can beat."""
         layouts = [self.network.layout(group, self.copies) for group in self.groups]
         tried = [self._tried("all_to_all_v", layout, matrix=matrix) for layout, matrix in zip(layouts, matrices)]
         prepared = [self._prepare(schedules) for schedules in self._serving(tried)]
         size = max(placed.schedule.size for placed in prepared[0].placements)
-        bounds = bounds_at(self.limits("all_to_all_v", self.groups, matrices), size)
-        return self._fastest(prepared, bounds, None, **about)
+        return prepared, bounds_at(self.limits("all_to_all_v", self.groups, matrices), size)
+
+    def _of_matrix(self, matrices: list[F64]) -> Iterator[Result]:
+        prepared, bounds = self._own_bytes(matrices)
+        if self.case.algorithm.name == "all":
+            yield from self._every(prepared, bounds, None)
+        else:
+            yield self._fastest(prepared, bounds, None)
 
     def _moe(self, tokens: int) -> Iterator[Result]:
         """Dispatch, combine, and the two one after the other."""
@@ -241,7 +250,7 @@ class CaseRun:
         else:
             dispatch, combine = zip(gating.between_places(self.network.copies, self.network.ranks))
         matrices = {"dispatch": dispatch, "combine": combine}
-        phases = [self._own_bytes(list(one), phase=phase, tokens=tokens) for phase, one in matrices.items()]
+        phases = [self._fastest(*self._own_bytes(list(one)), None, phase=name, tokens=tokens) for name, one in matrices.items()]
         yield from phases
         yield in_sequence(phases, phase="total")
 

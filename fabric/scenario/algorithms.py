@@ -24,7 +24,7 @@ def check_algorithm(collective: str, given: object, at: Path) -> list[Fault]:
     """What is wrong with the algorithm of a case; whether it serves the fabric is not looked at."""
     algorithm = Algorithm.model_validate({"name": given} if isinstance(given, str) else given)
     known = _algorithms(collective)
-    every = EVERY[:1] if collective in ("moe", "all_to_all_v") else EVERY
+    every = EVERY[:1] if collective == "moe" else EVERY
     if algorithm.name not in (*every, *known):
         where = at if isinstance(given, str) else (*at, "name")
         return [Fault(where, unknown(f"algorithm of {collective}", algorithm.name, [*every, *known]))]

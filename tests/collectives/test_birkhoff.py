@@ -105,3 +105,24 @@ def test_bad_input() -> None:
         all_to_all_v(Layout(2), np.ones((2, 2)), stages=0)
     with pytest.raises(InputError, match="bytes from rank 1 to rank 0 are -3"):
         all_to_all_v(Layout(2), [[1, 2], [-3, 4]])
+
+
+def test_all_compares_the_algorithms_of_a_matrix() -> None:
+    """On links of 10 GB/s the largest block, 3 MiB, goes at once; stage by stage it waits for the larger of each stage."""
+    from fabric.runner import run_scenario
+    from fabric.scenario import read_scenario
+
+    text = """
+    name: matrix
+    cases:
+      - name: matrix
+        topology: {builder: ring, n: 3, bandwidth: 10 GB/s}
+        collective: all_to_all_v
+        algorithm: all
+        matrix: [[0 B, 1 MiB, 2 MiB], [3 MiB, 0 B, 1 MiB], [1 MiB, 1 MiB, 0 B]]
+    overheads: none
+    """
+    rows = run_scenario(read_scenario(text, name="matrix"), lambda said: None).results
+    assert [row.algorithm for row in rows] == ["direct", "birkhoff"]
+    assert rows[0].time == pytest.approx(3 * 2**20 / 10e9, rel=1e-12)
+    assert rows[1].time >= rows[0].time
