@@ -19,7 +19,7 @@ def certify(flows: Flows, columns: State, tolerance: float) -> None:
     capacity on which no flow is faster (Bertsekas and Gallager, Data Networks, section 6.5.2). Reads rates and
     capacities only, nothing of how they were found.
     """
-    near = tolerance + ROUNDING
+    near = max(tolerance, ROUNDING)
     limit, rate = state.column(columns, "limit")[: len(flows.capacity)], state.rates(columns)
     sending = state.column(columns, "phase") == kernel.SENDING
     owner = np.repeat(np.arange(len(flows.bytes)), np.diff(flows.route_ptr))

@@ -237,7 +237,8 @@ def _clock(flows: Flows) -> F64:
 def _rules(tolerance: float) -> F64:
     rule = np.array([EXACT[place] for place in sorted(EXACT)])
     if tolerance > EXACT[kernel.SLACK]:
-        rule[kernel.SLACK], rule[kernel.EDGE] = tolerance, -tolerance
+        within = tolerance * (1 - 1e-9)  # so that rounding does not lead out of what was promised
+        rule[kernel.SLACK], rule[kernel.EDGE] = within, -within
     return rule
 
 
